@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+# Salvor's build. `make help` lists the targets. Every file that is built stands in a list below.
+
+CC      ?= cc
+BUILD   ?= build
+OPTIMIZE ?= -O2
+SANITIZE ?=
+PREFIX  ?= /usr/local
+WERROR  ?=
+# What a rule runs is shown in short; V=1 shows it whole.
+V ?=
+say = $(if $(V),,@echo "  $(1)" &&)
+# What the code asks of the C library, said once: POSIX 2008 and, for CLOCK_BOOTTIME and eventfd, Linux.
+STANDARD = -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE
+WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wno-string-conversion -Wstrict-prototypes \
+    -Wmissing-prototypes -Wvla $(WERROR)
+MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
+LIBRARIES = hiredis libcurl $(MSGPACK) sqlite3 jansson yaml-0.1 libzstd libcrypto
+PACKAGE_FLAGS := $(filter-out -I/usr/include/hiredis,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null))
+PACKAGE_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
+CPPFLAGS += -I. -I$(BUILD)/generated $(PACKAGE_FLAGS)
+CFLAGS  += $(STANDARD) $(WARNINGS) $(OPTIMIZE) -g -pthread $(SANITIZE)
+LDFLAGS += -pthread $(SANITIZE)
+LDLIBS   = $(PACKAGE_LIBS) -lm
+
+# --- what is built, folder by folder, in the order of who may include whom ---
+BASE = alloc arena bytes check clock crash error hash json log sha256 yaml
+REDUCERS =
+STORE =
+REPLAY =
+STREAM =
+CONNECTORS =
+CLI =
+# Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
+EMBEDDED =
+
+# --- tests, by the folder whose code they test; each may use what that folder may use ---
+TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
+TESTS_REDUCERS =
+TESTS_STORE =
+TESTS_REPLAY =
+TESTS_STREAM =
+TESTS_CONNECTORS =
+TESTS_CLI =
+TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder tree fleet_queue fleet_worker
+INTEGRATION =
+FUZZERS = json yaml
+# Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
+TEST_PROGRAMS =
+
+LIB = $(BUILD)/lib
+# Archives, lowest last, as the linker wants them.
+NEEDS_BASE = $(LIB)/base.a
+NEEDS_REDUCERS = $(LIB)/reducers.a $(NEEDS_BASE)
+NEEDS_STORE = $(LIB)/store.a $(NEEDS_REDUCERS)
+NEEDS_REPLAY = $(LIB)/replay.a $(NEEDS_STORE)
+NEEDS_STREAM = $(LIB)/stream.a $(NEEDS_REPLAY)
+NEEDS_CONNECTORS = $(LIB)/connectors.a $(NEEDS_REDUCERS)
+NEEDS_CLI = $(LIB)/cli.a $(LIB)/stream.a $(LIB)/connectors.a $(NEEDS_REPLAY)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+define archive # $(1) list, $(2) folder
+$(LIB)/$(2).a: $$(addprefix $(BUILD)/$(2)/,$$(addsuffix .o,$$($(1))))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(call say,AR    $$@) ar rcs $$@ $$^
+endef
+$(eval $(call archive,BASE,base))
+$(eval $(call archive,REDUCERS,reducers))
+$(eval $(call archive,STORE,store))
+$(eval $(call archive,REPLAY,replay))
+$(eval $(call archive,STREAM,stream))
+$(eval $(call archive,CONNECTORS,connectors))
+$(eval $(call archive,CLI,cli))
+$(eval $(call archive,TEST_LIBRARY,tests/lib))
+
+GENERATED = $(foreach file,$(EMBEDDED),$(BUILD)/generated/$(subst .,_,$(notdir $(file))).h)
+$(foreach file,$(EMBEDDED),$(eval $(BUILD)/generated/$(subst .,_,$(notdir $(file))).h: $(file) tools/embed))
+$(GENERATED):
+	@mkdir -p $(@D)
+	$(call say,EMBED $<) tools/embed $< > $@
+
+$(BUILD)/%.o: %.c | $(GENERATED)
+	@mkdir -p $(@D)
+	$(call say,CC    $<) $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+define tests # $(1) list suffix
+$$(addprefix $(BUILD)/tests/unit/test_,$$(TESTS_$(1))): $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(LIB)/tests/lib.a $$(NEEDS_$(1))
+	$$(call say,LINK  $$@) $(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS) -lcmocka
+endef
+$(foreach folder,BASE REDUCERS STORE REPLAY STREAM CONNECTORS CLI,$(eval $(call tests,$(folder))))
+UNIT_TESTS = $(foreach folder,BASE REDUCERS STORE REPLAY STREAM CONNECTORS CLI,$(addprefix $(BUILD)/tests/unit/test_,$(TESTS_$(folder))))
+
+# Runs the reducers' scenarios: what stands below `----` is what the events above it must give.
+SCENARIO = $(BUILD)/tests/tools/scenario
+$(SCENARIO): $(BUILD)/tests/tools/scenario.o $(NEEDS_REDUCERS)
+	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# The simulated fleet and the service it works with: programs of their own, for tests and the demo.
+$(BUILD)/tests/fleet/comfy_service: $(BUILD)/tests/fleet/comfy_service.o $(NEEDS_BASE)
+	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lmicrohttpd
+$(BUILD)/tests/fleet/fleet: $(BUILD)/tests/fleet/fleet.o $(LIB)/tests/lib.a $(NEEDS_BASE)
+	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+FLEET = $(BUILD)/tests/fleet/comfy_service $(BUILD)/tests/fleet/fleet
+# Tests that start the service find it beside themselves.
+$(BUILD)/tests/unit/test_connectors $(BUILD)/tests/unit/test_transport: | $(BUILD)/tests/fleet/comfy_service
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+# --- the program and the tests' own programs ---
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+# For a make below make: in parallel, unless the caller has chosen already.
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
+AGAIN = +$(MAKE) --no-print-directory $(PARALLEL)
+export BUILD
+
+all: $(if $(wildcard cli/main.c),$(BUILD)/salvor) ## build the program (the default)
+
+$(BUILD)/salvor: $(BUILD)/cli/main.o $(NEEDS_CLI)
+	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+PROGRAMS = $(addprefix $(BUILD)/tests/,$(filter-out fleet/% tools/scenario,$(TEST_PROGRAMS)))
+$(PROGRAMS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)/tests/lib.a $(NEEDS_CLI)
+	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lmicrohttpd
+
+# An integration test with a dot in its name is a script, run as it is; any other is C.
+SCRIPTS = $(foreach name,$(INTEGRATION),$(if $(findstring .,$(name)),$(name)))
+INTEGRATION_C = $(addprefix $(BUILD)/tests/integration/test_,$(filter-out $(SCRIPTS),$(INTEGRATION)))
+$(INTEGRATION_C): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)/tests/lib.a $(NEEDS_CLI)
+	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lmicrohttpd -lcmocka
+INTEGRATION_TESTS = $(INTEGRATION_C) $(addprefix tests/integration/,$(SCRIPTS))
+
+# --- tests ---
+test: ## install what is missing, build, run all tests
+	@tools/install-packages test
+	$(AGAIN) test-run
+
+test-run: all $(UNIT_TESTS) $(PROGRAMS) $(INTEGRATION_C)
+	@rm -rf $(BUILD)/captures
+	@tools/run-tests $(UNIT_TESTS) $(INTEGRATION_TESTS)
+
+define unit # $(1) list suffix, $(2) folder
+unit-$(2): $$(addprefix $(BUILD)/tests/unit/test_,$$(TESTS_$(1)))
+	@tools/run-tests $$^
+.PHONY: unit-$(2)
+endef
+$(eval $(call unit,BASE,base))
+$(eval $(call unit,REDUCERS,reducers))
+$(eval $(call unit,STORE,store))
+$(eval $(call unit,REPLAY,replay))
+$(eval $(call unit,STREAM,stream))
+$(eval $(call unit,CONNECTORS,connectors))
+$(eval $(call unit,CLI,cli))
+
+golden: $(SCENARIO) ## write what the reducers give into the scenarios: read the difference
+	@$(SCENARIO) --rewrite tests/scenarios/*.txt
+
+asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory $(PARALLEL) test-run \
+	    BUILD=$(BUILD)/asan OPTIMIZE=-O1 \
+	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+
+tsan: ## all tests under ThreadSanitizer
+	TSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory $(PARALLEL) test-run \
+	    BUILD=$(BUILD)/tsan OPTIMIZE=-O1 SANITIZE="-fsanitize=thread -fno-omit-frame-pointer"
+
+valgrind: $(UNIT_TESTS) ## the unit tests under valgrind
+	@TEST_WRAPPER="valgrind -q --error-exitcode=9 --leak-check=full --trace-children=no" \
+	    tools/run-tests $(UNIT_TESTS)
+
+coverage: ## all tests with gcov; the reducers must reach 100 %, the whole 85 % of lines
+	$(AGAIN) test-run BUILD=$(BUILD)/coverage OPTIMIZE=-O0 \
+	    SANITIZE="--coverage -fprofile-update=atomic"
+	tools/coverage $(BUILD)/coverage
+
+# --- checks of the source ---
+SOURCES = $(wildcard */*.c */*.h tests/*/*.c tests/*/*.h)
+
+tidy: ## include directions, banned calls, files that nobody builds
+	@tools/tidy
+	@tests/tidy.sh
+
+format: ## let clang-format write the sources
+	clang-format -i $(SOURCES)
+
+format-check: ## fail where clang-format would write
+	clang-format --dry-run -Werror $(SOURCES)
+
+PURE = $(addprefix $(BUILD)/,$(addsuffix .o,$(REDUCERS:%=reducers/%) base/arena base/bytes base/hash))
+PURE_FLAGS = BUILD=$(BUILD)/purity SANITIZE= OPTIMIZE="-O2 -U_FORTIFY_SOURCE -fno-stack-protector"
+
+purity: purity-only ## prove that the reducers see no clock, file, network, locale or environment
+	$(AGAIN) $(PURE_FLAGS) replay-check
+	@MAKE="$(MAKE)" tests/purity.sh
+
+purity-only:
+	$(AGAIN) $(PURE_FLAGS) purity-check
+
+purity-check: $(PURE)
+	@tools/purity $(PURE)
+
+# The linker is the proof: everything that replays, whole, without hiredis and libcurl.
+replay-check: $(NEEDS_REPLAY)
+	@echo 'int main(void) { return 0; }' | $(CC) $(LDFLAGS) -o $(BUILD)/replay-alone -x c - -x none \
+	    -Wl,--whole-archive $(NEEDS_REPLAY) -Wl,--no-whole-archive $(filter-out -lhiredis -lcurl,$(LDLIBS))
+	@echo "purity: the replay links without hiredis and libcurl"
+
+# --- fuzzing: tests/fuzz/fuzz_NAME.c with the corpus tests/fuzz/corpus/NAME/ ---
+FUZZ_SECONDS ?= 60
+FUZZ_RUNS ?=
+FUZZ_LIMIT = $(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_SECONDS))
+FUZZ_PROGRAMS = $(addprefix $(BUILD)/tests/fuzz/fuzz_,$(FUZZERS))
+FUZZ_SANITIZE = address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+fuzz: ## fuzz each parser for FUZZ_SECONDS (60), or FUZZ_RUNS inputs
+	$(AGAIN) fuzz-run BUILD=$(BUILD)/fuzz CC=clang SANITIZE="-fsanitize=fuzzer-no-link,$(FUZZ_SANITIZE)"
+
+$(FUZZ_PROGRAMS): $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(NEEDS_CLI)
+	$(call say,LINK  $@) $(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+fuzz-run: $(FUZZ_PROGRAMS)
+	@for name in $(FUZZERS); do \
+	    mkdir -p $(BUILD)/corpus/$$name && cp -R tests/fuzz/corpus/$$name/. $(BUILD)/corpus/$$name && \
+	    $(BUILD)/tests/fuzz/fuzz_$$name $(FUZZ_LIMIT) -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 \
+	        -artifact_prefix=$(BUILD)/fuzz_$$name- $(BUILD)/corpus/$$name >$(BUILD)/fuzz_$$name.log 2>&1 && \
+	    echo "fuzz  $$name: $$(sed -n 's/stat::number_of_executed_units: *//p' $(BUILD)/fuzz_$$name.log) inputs" || \
+	    { tail -n 60 $(BUILD)/fuzz_$$name.log; echo "FAIL  $$name"; exit 1; }; \
+	done
+
+# --- for people ---
+demo: ## install what is missing, build, and watch Salvor rescue five jobs
+	@tools/install-packages test
+	$(AGAIN) all $(PROGRAMS)
+	@tools/demo
+
+bench: ## measure: reading, folding, committing, replaying, memory
+	@tools/install-packages test
+	$(AGAIN) all $(PROGRAMS)
+	@tools/bench
+
+hooks: ## install the pre-commit hook
+	ln -sf "$(CURDIR)/tools/pre-commit" "$$(git rev-parse --git-path hooks)/pre-commit"
+
+install: all ## install program and man page under PREFIX (/usr/local)
+	install -D -m 755 $(BUILD)/salvor $(DESTDIR)$(PREFIX)/bin/salvor
+	install -D -m 644 cli/salvor.1 $(DESTDIR)$(PREFIX)/share/man/man1/salvor.1
+
+ci: ## everything that a change must pass; the same line CI runs
+	@tools/install-packages check
+	$(AGAIN) test-run WERROR=-Werror
+	$(AGAIN) format-check
+	$(AGAIN) tidy
+	$(AGAIN) purity WERROR=-Werror
+	$(AGAIN) asan WERROR=-Werror
+	$(AGAIN) tsan WERROR=-Werror
+	$(AGAIN) valgrind WERROR=-Werror
+	$(AGAIN) fuzz WERROR=-Werror FUZZ_SECONDS=20
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: all test golden test-run asan tsan valgrind coverage tidy format format-check purity purity-only \
+    purity-check replay-check fuzz fuzz-run demo bench hooks install ci help clean
