@@ -25,7 +25,7 @@ LDLIBS   = $(PACKAGE_LIBS) -lm
 
 # --- what is built, folder by folder, in the order of who may include whom ---
 BASE = alloc arena bytes check clock crash error hash json log sha256 yaml
-REDUCERS =
+REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_check policy reduce_answer reduce_deadline reduce_end reduce_hold reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state table timers verdict words
 STORE =
 REPLAY =
 STREAM =
@@ -36,17 +36,17 @@ EMBEDDED =
 
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
-TESTS_REDUCERS =
+TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy snapshot table timers
 TESTS_STORE =
 TESTS_REPLAY =
 TESTS_STREAM =
 TESTS_CONNECTORS =
 TESTS_CLI =
-TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder tree fleet_queue fleet_worker
-INTEGRATION =
-FUZZERS = json yaml
+TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder event_draft tree large_stream bare_loop history fleet_queue fleet_worker
+INTEGRATION = test_scenarios.sh test_events_doc.sh
+FUZZERS = json yaml codec fold
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
-TEST_PROGRAMS =
+TEST_PROGRAMS = tools/scenario tools/decode_stream
 
 LIB = $(BUILD)/lib
 # Archives, lowest last, as the linker wants them.
@@ -141,7 +141,7 @@ test: ## install what is missing, build, run all tests
 	@tools/install-packages test
 	$(AGAIN) test-run
 
-test-run: all $(UNIT_TESTS) $(PROGRAMS) $(INTEGRATION_C)
+test-run: all $(UNIT_TESTS) $(SCENARIO) $(PROGRAMS) $(INTEGRATION_C)
 	@rm -rf $(BUILD)/captures
 	@tools/run-tests $(UNIT_TESTS) $(INTEGRATION_TESTS)
 

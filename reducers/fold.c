@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ * One entry after the other: decode it, see that it is what it claims to be, hand it to the
+ * reducers of its type. */
+#include "reducers/fold.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "reducers/folding.h"
+
+typedef void (*fold_fn)(struct folding *folding);
+
+/* Types that this version records and counts without judging. */
+static void fold_unhandled(struct folding *folding)
+{
+    folding->state->counter[COUNTER_UNHANDLED]++;
+}
+
+static const fold_fn folds[EVENT_TYPE_COUNT] = {
+    [EVENT_WORKER_REGISTERED] = fold_worker_heard,
+    [EVENT_WORKER_HEARTBEAT] = fold_worker_heard,
+    [EVENT_WORKER_STOPPING] = fold_worker_heard,
+    [EVENT_WORKER_STOPPED] = fold_worker_gone,
+    [EVENT_WORKER_LOST] = fold_worker_gone,
+    [EVENT_JOB_SUBMITTED] = fold_submitted,
+    [EVENT_JOB_CLAIMED] = fold_hold,
+    [EVENT_JOB_STARTED] = fold_hold,
+    [EVENT_JOB_HANDED_OFF] = fold_handed_off,
+    [EVENT_JOB_PROGRESS] = fold_progress,
+    [EVENT_JOB_COMPLETED] = fold_ended,
+    [EVENT_JOB_FAILED] = fold_ended,
+    [EVENT_JOB_CANCELLED] = fold_ended,
+    [EVENT_TICK] = fold_tick,
+    [EVENT_EPOCH] = fold_epoch,
+    [EVENT_STREAM_LOST] = fold_unhandled,
+    [EVENT_POLICY] = fold_policy,
+    [EVENT_SERVICE_ANSWERED] = fold_answered,
+    [EVENT_SERVICE_PROBED] = fold_unhandled,
+    [EVENT_EFFECT_SETTLED] = fold_settled,
+    [EVENT_OPERATOR_REQUEUE] = fold_operator,
+    [EVENT_OPERATOR_COMPLETE] = fold_operator,
+    [EVENT_OPERATOR_FAIL] = fold_operator,
+    [EVENT_OPERATOR_CANCEL] = fold_operator,
+    [EVENT_OPERATOR_HOLD] = fold_operator,
+    [EVENT_OPERATOR_RESUME] = fold_operator,
+    [EVENT_JOB_OBSERVED] = fold_unhandled,
+    [EVENT_WORKER_OBSERVED] = fold_unhandled,
+};
+
+/* --- who says it --- */
+
+static bool is_leaders_word(const struct state *state, const struct event *event)
+{
+    return event_has(event, FIELD_OWNER) && event_number(event, FIELD_EPOCH) == state->epoch &&
+           span_equal(event_text(event, FIELD_OWNER), state->owner);
+}
+
+/* An event that only the leader appends, and that the leader of this epoch did not append. */
+static bool is_forged(const struct state *state, const struct event *event)
+{
+    switch (event_type_rule(event->type)->reach) {
+    case REACH_LEADER:
+        if (event->type == EVENT_EPOCH) {
+            return event_number(event, FIELD_EPOCH) <= state->epoch ||
+                   event_number(event, FIELD_TIMELINE) < state->timeline;
+        }
+        return !is_leaders_word(state, event);
+    case REACH_LEADER_OR_OPERATOR:
+        return span_is(event_text(event, FIELD_ORIGIN), "file") && !is_leaders_word(state, event);
+    default:
+        return false;
+    }
+}
+
+static bool has_bad_origin(const struct event *event)
+{
+    struct span origin = event_text(event, FIELD_ORIGIN);
+    return event->type == EVENT_POLICY && !span_is(origin, "file") && !span_is(origin, "operator");
+}
+
+/* Attempts count from 1: what a worker holds has been claimed. */
+static bool has_bad_attempt(const struct event *event)
+{
+    return event_has(event, FIELD_WORKER) && event_has(event, FIELD_ATTEMPT) &&
+           event_number(event, FIELD_ATTEMPT) == 0;
+}
+
+/* True when the producer sent this before: its own `id` tells, which is one worker's own. */
+static bool is_sent_twice(struct folding *folding)
+{
+    struct state *state = folding->state;
+    struct span worker = event_text(folding->event, FIELD_WORKER);
+    struct span id = event_text(folding->event, FIELD_ID);
+    bool is_producers = event_type_rule(folding->event->type)->reach == REACH_ANYONE;
+    if (!is_producers || id.size == 0) {
+        return false;
+    }
+    char bytes[PRODUCER_ID_MAX];
+    struct span key = {bytes, worker.size + 1 + id.size};
+    if (worker.size > 0) {
+        memcpy(bytes, worker.data, worker.size);
+    }
+    bytes[worker.size] = '\n';
+    memcpy(bytes + worker.size + 1, id.data, id.size);
+    if (table_find(&state->producer_ids, key) != NULL) {
+        return true;
+    }
+    table_add(&state->producer_ids, key, state->next_arrival++);
+    return false;
+}
+
+static void fold_event(struct folding *folding)
+{
+    const struct event *event = folding->event;
+    if (is_forged(folding->state, event)) {
+        rows_quarantine(folding, REASON_FORGED, "not_the_leader", SPAN("owner"));
+    } else if (has_bad_origin(event)) {
+        rows_quarantine(folding, REASON_BAD_FIELD, "unknown_word", SPAN("origin"));
+    } else if (has_bad_attempt(event)) {
+        rows_quarantine(folding, REASON_BAD_FIELD, "out_of_range", SPAN("attempt"));
+    } else if (is_sent_twice(folding)) {
+        apply_ignore(folding, REASON_DUPLICATE, event_text(event, FIELD_JOB),
+                     event_text(event, FIELD_WORKER));
+    } else {
+        CHECK(folds[event->type] != NULL);
+        folds[event->type](folding);
+    }
+}
+
+static void reset_output(struct fold_output *output)
+{
+    arena_reset(&output->arena);
+    output->decision_count = output->change_count = 0;
+    output->is_policy_new = output->is_epoch_new = false;
+}
+
+void fold_entry(struct state *state, const struct entry *entry, struct fold_output *output)
+{
+    struct event event;
+    struct span field = SPAN_NONE;
+    struct folding folding = {
+        .state = state,
+        .output = output,
+        .context = {.policy = &state->policy,
+                    .liveness_ms = state->liveness_ms,
+                    .deadline_ms = state->deadline_ms,
+                    .id = entry->id},
+    };
+    reset_output(output);
+    state->ordinal++;
+    state->position = entry->id;
+    enum codec_problem problem = codec_decode(entry, &event, &field);
+    if (problem == CODEC_UNKNOWN_TYPE) {
+        state->counter[COUNTER_UNKNOWN_TYPES]++;
+    } else if (problem != CODEC_NONE) {
+        rows_quarantine(&folding, REASON_BAD_FIELD, codec_problem_text(problem), field);
+    } else {
+        state->counter[COUNTER_EVENTS]++;
+        folding.event = &event;
+        fold_event(&folding);
+        state_forget(state);
+    }
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ * What workers, producers and operators tell: of workers and of jobs. */
+#include <stddef.h>
+
+#include "reducers/folding.h"
+
+struct job *fold_job(struct folding *folding)
+{
+    return table_find(&folding->state->jobs, event_text(folding->event, FIELD_JOB));
+}
+
+/* The worker that sent the event, heard; NULL when the event names none. */
+static struct worker *sender_of(struct folding *folding)
+{
+    return event_has(folding->event, FIELD_WORKER)
+               ? apply_heard(folding, event_text(folding->event, FIELD_WORKER))
+               : NULL;
+}
+
+void fold_worker_heard(struct folding *folding)
+{
+    folding->state->counter[COUNTER_HEARTBEATS] += folding->event->type == EVENT_WORKER_HEARTBEAT;
+    (void)sender_of(folding);
+}
+
+void fold_worker_gone(struct folding *folding)
+{
+    struct span id = event_text(folding->event, FIELD_WORKER);
+    struct worker *worker = table_find(&folding->state->workers, id);
+    if (worker == NULL) {
+        apply_ignore(folding, REASON_UNKNOWN_WORKER, SPAN_NONE, id);
+    } else if (worker->core.phase == WORKER_GONE) {
+        apply_ignore(folding, REASON_DUPLICATE, SPAN_NONE, id);
+    } else {
+        apply_loss(folding, worker,
+                   folding->event->type == EVENT_WORKER_STOPPED ? REASON_WORKER_STOPPED
+                                                                : REASON_WORKER_LOST);
+    }
+}
+
+void fold_submitted(struct folding *folding)
+{
+    struct job *job = fold_job(folding);
+    struct job_verdict verdict;
+    reduce_submitted(job, folding->event, &verdict);
+    apply_job(folding, job, &verdict, NULL);
+}
+
+static void hold(struct folding *folding, struct worker *worker)
+{
+    struct job *job = fold_job(folding);
+    struct job_verdict verdict;
+    reduce_hold(job, folding->event, &folding->context, &verdict);
+    apply_job(folding, job, &verdict, worker);
+    job = fold_job(folding);
+    bool is_outdated = event_has(folding->event, FIELD_INCARNATION) &&
+                       event_number(folding->event, FIELD_INCARNATION) < worker->core.incarnation;
+    if (is_outdated &&
+        stream_id_compare(job->core.fact[JOB_FACT_CLAIMED], folding->event->id) == 0) {
+        /* Claimed by a process that is gone: nobody works on it. */
+        reduce_loss(job, worker, REASON_WORKER_RESTARTED, &folding->context, &verdict);
+        apply_job(folding, job, &verdict, NULL);
+    }
+}
+
+void fold_hold(struct folding *folding)
+{
+    hold(folding, sender_of(folding));
+}
+
+/* The job that the event tells of, or NULL; an attempt that is not known yet is held by whoever
+ * tells of it. */
+static struct job *job_held(struct folding *folding)
+{
+    struct worker *worker = sender_of(folding);
+    struct job *job = fold_job(folding);
+    bool is_closed = job != NULL && hold_is_closed(job);
+    if (worker != NULL && !is_closed && hold_is_newer(job, folding->event)) {
+        hold(folding, worker);
+        job = fold_job(folding);
+    }
+    return job;
+}
+
+void fold_progress(struct folding *folding)
+{
+    folding->state->counter[COUNTER_PROGRESS]++;
+    (void)job_held(folding);
+}
+
+void fold_handed_off(struct folding *folding)
+{
+    struct job *job = job_held(folding);
+    struct job_verdict verdict;
+    reduce_handed_off(job, folding->event, &verdict);
+    apply_job(folding, job, &verdict, NULL);
+}
+
+void fold_ended(struct folding *folding)
+{
+    struct job *job = job_held(folding);
+    struct job_verdict verdict;
+    if (job == NULL) {
+        apply_ignore(folding, REASON_UNKNOWN_JOB, event_text(folding->event, FIELD_JOB), SPAN_NONE);
+        return;
+    }
+    if (folding->event->type == EVENT_JOB_COMPLETED) {
+        reduce_completed(job, folding->event, &verdict);
+    } else if (folding->event->type == EVENT_JOB_FAILED) {
+        reduce_failed(job, folding->event, &folding->context, &verdict);
+    } else {
+        reduce_cancelled(job, folding->event, &verdict);
+    }
+    apply_job(folding, job, &verdict, NULL);
+}
+
+void fold_operator(struct folding *folding)
+{
+    struct job *job = fold_job(folding);
+    struct job_verdict verdict;
+    if (job == NULL) {
+        apply_ignore(folding, REASON_UNKNOWN_JOB, event_text(folding->event, FIELD_JOB), SPAN_NONE);
+        return;
+    }
+    reduce_operator(job, folding->event, &verdict);
+    apply_job(folding, job, &verdict, NULL);
+}

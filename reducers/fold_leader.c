@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT
+ * What the leader appends: time, the policy, and what came back from outside. */
+#include <stddef.h>
+
+#include "base/check.h"
+#include "reducers/folding.h"
+
+/* --- time --- */
+
+static void fire_deadlines(struct folding *folding, uint64_t gap_end)
+{
+    struct state *state = folding->state;
+    struct timer *timer;
+    while ((timer = timers_first_due(&state->deadlines, state->deadline_ms)) != NULL) {
+        struct job *job = timer->entity;
+        struct job_verdict verdict;
+        reduce_deadline(job, &folding->context, timer->due <= gap_end, &verdict);
+        CHECK(verdict.after.deadline_due == 0 ||
+              !job_phase_rule(verdict.after.phase)->has_deadline);
+        apply_job(folding, job, &verdict, NULL);
+    }
+}
+
+static void fire_liveness(struct folding *folding)
+{
+    struct state *state = folding->state;
+    struct timer *timer;
+    while ((timer = timers_first_due(&state->liveness, state->liveness_ms)) != NULL) {
+        struct job_verdict verdict;
+        if (timer->kind == TIMER_WORKER_SILENT) {
+            struct worker *worker = timer->entity;
+            uint64_t limit = worker_limit_ms(&worker->core, &state->policy);
+            if (worker->core.heard_ms + limit > timer->due) {
+                /* Heard since it was set: it takes its place in the order by what is true now. */
+                state_set_worker_timer(state, worker);
+            } else {
+                apply_loss(folding, worker, REASON_WORKER_SILENT);
+            }
+            continue;
+        }
+        struct job *job = timer->entity;
+        if (timer->kind == TIMER_JOB_GRACE) {
+            reduce_deadline(job, &folding->context, false, &verdict);
+            verdict.after.grace_due = 0;
+        } else {
+            reduce_next(job, &verdict);
+        }
+        apply_job(folding, job, &verdict, NULL);
+    }
+}
+
+/* A gap is time in which nobody watched: it kills nobody, but deadlines run on. It comes first. */
+static void pass_time(struct folding *folding, uint64_t elapsed_ms)
+{
+    struct state *state = folding->state;
+    uint64_t gap_end = state->deadline_ms + event_number(folding->event, FIELD_GAP_MS);
+    bool has_gap = gap_end > state->deadline_ms;
+    state->liveness_ms += elapsed_ms;
+    state->deadline_ms = gap_end + elapsed_ms;
+    state->last_tick = folding->event->id;
+    state->last_tick_wall_ms = event_number(folding->event, FIELD_WALL_MS);
+    folding->context.liveness_ms = state->liveness_ms;
+    folding->context.deadline_ms = state->deadline_ms;
+    fire_deadlines(folding, has_gap ? gap_end : 0);
+    fire_liveness(folding);
+}
+
+void fold_tick(struct folding *folding)
+{
+    pass_time(folding, event_number(folding->event, FIELD_ELAPSED_MS));
+}
+
+void fold_epoch(struct folding *folding)
+{
+    struct state *state = folding->state;
+    const struct event *event = folding->event;
+    state->epoch = event_number(event, FIELD_EPOCH);
+    state->timeline = event_number(event, FIELD_TIMELINE);
+    state_keep(&state->owner, event_text(event, FIELD_OWNER));
+    folding->output->is_epoch_new = true;
+    pass_time(folding, 0);
+}
+
+/* --- policy --- */
+
+static void remember_owner(struct state *state, struct span owner, struct span hash)
+{
+    struct policy_owner *known = table_find(&state->policy_owners, owner);
+    if (known == NULL) {
+        known = table_add(&state->policy_owners, owner, state->next_arrival++);
+    }
+    state_keep(&known->hash, hash);
+    if (state->policy_owners.arrivals.count > POLICY_OWNERS_MAX) {
+        struct policy_owner *oldest = table_oldest(&state->policy_owners);
+        state_keep(&oldest->hash, SPAN_NONE);
+        table_remove(&state->policy_owners, oldest);
+    }
+}
+
+/* What was asked for and not settled is withdrawn; its jobs are owed. */
+static void stop_effects(struct folding *folding)
+{
+    struct state *state = folding->state;
+    struct effect *effect = table_oldest(&state->effects);
+    for (; effect != NULL; effect = table_next(effect)) {
+        if (effect->is_withdrawn || effect->kind == EFFECT_ASK) {
+            continue;
+        }
+        if (effect->kind == EFFECT_RELEASE) {
+            apply_close(folding, effect, OUTCOME_WITHDRAWN, SPAN_NONE);
+            continue;
+        }
+        struct job *job = table_find(&state->jobs, effect->job);
+        CHECK(job != NULL && job->open == effect);
+        struct job_verdict verdict;
+        reduce_owed(job, &verdict);
+        apply_job(folding, job, &verdict, NULL);
+    }
+}
+
+static void judge_owed(struct folding *folding)
+{
+    struct job *job = table_oldest(&folding->state->jobs);
+    while (job != NULL) {
+        struct job *next = table_next(job);
+        if (job->core.phase == JOB_OWED) {
+            struct job_verdict verdict;
+            reduce_anew(job, &folding->context, &verdict);
+            apply_job(folding, job, &verdict, NULL);
+        }
+        job = next;
+    }
+}
+
+void fold_policy(struct folding *folding)
+{
+    struct state *state = folding->state;
+    const struct event *event = folding->event;
+    struct policy policy;
+    struct span bad;
+    if (!policy_parse_text(event_text(event, FIELD_TEXT), &policy, &bad)) {
+        rows_quarantine(folding, REASON_BAD_POLICY, "line", bad);
+        return;
+    }
+    uint64_t before = state->policy.value[POLICY_EFFECTS];
+    uint64_t after = policy.value[POLICY_EFFECTS];
+    state->policy = policy;
+    state_keep(&state->policy_text, event_text(event, FIELD_TEXT));
+    state_keep(&state->policy_hash, event_text(event, FIELD_HASH));
+    if (span_is(event_text(event, FIELD_ORIGIN), "file")) {
+        state->has_file_policy = true;
+        remember_owner(state, event_text(event, FIELD_OWNER), event_text(event, FIELD_HASH));
+    }
+    folding->output->is_policy_new = true;
+    apply_limits(folding);
+    if (before == EFFECTS_APPLY && after == EFFECTS_OBSERVE) {
+        stop_effects(folding);
+    } else if (before == EFFECTS_OBSERVE && after == EFFECTS_APPLY) {
+        judge_owed(folding);
+    }
+}
+
+/* --- what came back from outside --- */
+
+void fold_answered(struct folding *folding)
+{
+    struct state *state = folding->state;
+    struct effect *question =
+        table_find(&state->effects, event_text(folding->event, FIELD_QUESTION));
+    struct job *job = fold_job(folding);
+    bool is_open = question != NULL && question->kind == EFFECT_ASK && job != NULL &&
+                   job->open == question &&
+                   question->attempt == event_number(folding->event, FIELD_ATTEMPT);
+    if (!is_open) {
+        state->counter[COUNTER_NOT_OPEN]++;
+        return;
+    }
+    struct job_verdict verdict;
+    reduce_answer(job, folding->event, &folding->context, &verdict);
+    apply_job(folding, job, &verdict, NULL);
+}
+
+/* Its cause was gone, yet it had been carried out: the row and the job say so. */
+static void fold_done_after_all(struct folding *folding, struct effect *effect)
+{
+    struct state *state = folding->state;
+    struct job *job = table_find(&state->jobs, effect->job);
+    enum effect_kind kind = effect->kind;
+    bool is_of_attempt = job != NULL && job->core.attempt == effect->attempt;
+    rows_change(folding, effect->node.key, SPAN_NONE, kind, SPAN_NONE, OUTCOME_APPLIED, SPAN_NONE);
+    state_remove_effect(state, effect);
+    if (is_of_attempt && kind != EFFECT_RELEASE) {
+        struct job_verdict verdict;
+        reduce_done_after_all(job, kind, &verdict);
+        apply_job(folding, job, &verdict, NULL);
+    }
+}
+
+static bool is_settled_outcome(enum effect_outcome outcome)
+{
+    return outcome != OUTCOME_NONE && outcome != OUTCOME_ANSWERED && outcome != OUTCOME_WITHDRAWN;
+}
+
+void fold_settled(struct folding *folding)
+{
+    struct state *state = folding->state;
+    const struct event *event = folding->event;
+    enum effect_outcome outcome = effect_outcome_named(event_text(event, FIELD_OUTCOME));
+    struct effect *effect = table_find(&state->effects, event_text(event, FIELD_EFFECT));
+    if (!is_settled_outcome(outcome)) {
+        rows_quarantine(folding, REASON_BAD_FIELD, "unknown_word", SPAN("outcome"));
+    } else if (effect == NULL || effect->kind == EFFECT_ASK) {
+        state->counter[COUNTER_NOT_OPEN]++;
+    } else if (effect->is_withdrawn && outcome == OUTCOME_APPLIED) {
+        fold_done_after_all(folding, effect);
+    } else if (effect->is_withdrawn) {
+        state->counter[COUNTER_NOT_OPEN]++;
+        state_remove_effect(state, effect);
+    } else if (effect->kind == EFFECT_RELEASE) {
+        apply_close(folding, effect, outcome, event_text(event, FIELD_FOUND));
+    } else {
+        struct job *job = table_find(&state->jobs, effect->job);
+        struct job_verdict verdict;
+        CHECK(job != NULL && job->open == effect);
+        reduce_outcome(job, event, &folding->context, &verdict);
+        struct worker *holder = NULL;
+        if (verdict.holder == HOLDER_OF_EVENT) {
+            holder = apply_worker(folding, outcome_found_worker(event_text(event, FIELD_FOUND)));
+        }
+        apply_job(folding, job, &verdict, holder);
+        if (holder != NULL) {
+            apply_presence(folding, holder);
+        }
+    }
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT
+ * The state as bytes and back. One walk serves both directions, so that what is written is what is
+ * read.
+ *
+ * Format, version 1: the byte 'S', a varint of the version, then in this order, each number as a
+ * varint and each text sized: scalars, clocks, policy, counters, next_arrival; workers, jobs,
+ * effects, producers' ids and policy owners in order of arrival, each table behind its count; then
+ * the orders that arrival does not give: the jobs of each worker in order of their claims, finished
+ * jobs, gone workers, withdrawn effects. Timers are derived. If you change what is written here,
+ * raise SNAPSHOT_VERSION: an older snapshot is then refused and the capture is folded from its
+ * start. */
+#include <stddef.h>
+
+#include "base/check.h"
+#include "reducers/tables.h"
+#include "reducers/verdict.h"
+
+#define SNAPSHOT_MARK    'S'
+#define SNAPSHOT_VERSION 1
+
+/* Exactly one of the two is set. */
+struct walk {
+    struct buffer *out; /* borrowed: writing */
+    struct reader *in;  /* borrowed: reading */
+    bool is_bad;        /* what was read cannot be a state */
+};
+
+static void walk_number(struct walk *walk, uint64_t *number)
+{
+    if (walk->out != NULL) {
+        buffer_put_varint(walk->out, *number);
+    } else {
+        *number = reader_varint(walk->in);
+    }
+}
+
+static void walk_small(struct walk *walk, uint32_t *number, uint64_t max)
+{
+    uint64_t wide = *number;
+    walk_number(walk, &wide);
+    walk->is_bad = walk->is_bad || wide > max;
+    *number = wide > max ? 0 : (uint32_t)wide;
+}
+
+static void walk_flag(struct walk *walk, bool *flag)
+{
+    uint32_t number = *flag ? 1 : 0;
+    walk_small(walk, &number, 1);
+    *flag = number != 0;
+}
+
+static void walk_id(struct walk *walk, struct stream_id *id)
+{
+    walk_number(walk, &id->ms);
+    walk_number(walk, &id->seq);
+}
+
+/* An owned text: written, or replaced by what is read. */
+static void walk_text(struct walk *walk, struct span *text)
+{
+    if (walk->out != NULL) {
+        buffer_put_sized(walk->out, *text);
+    } else {
+        state_keep(text, reader_sized(walk->in));
+    }
+}
+
+/* A borrowed text: written, or lent by the bytes that are read. */
+static void walk_key(struct walk *walk, struct span *key)
+{
+    if (walk->out != NULL) {
+        buffer_put_sized(walk->out, *key);
+    } else {
+        *key = reader_sized(walk->in);
+    }
+}
+
+#define WALK_ENUM(walk, value, count)            \
+    do {                                         \
+        uint32_t number_ = (uint32_t)(value);    \
+        walk_small((walk), &number_, (count)-1); \
+        (value) = number_;                       \
+    } while (0)
+
+static void walk_policy(struct walk *walk, struct state *state)
+{
+    /* The text of the policy in force tells its values; before the first there are the defaults. */
+    walk_text(walk, &state->policy_text);
+    walk_text(walk, &state->policy_hash);
+    walk_flag(walk, &state->has_file_policy);
+    struct span bad;
+    if (walk->in != NULL && state->policy_hash.size > 0 &&
+        !policy_parse_text(state->policy_text, &state->policy, &bad)) {
+        walk->is_bad = true;
+    }
+}
+
+static void walk_scalars(struct walk *walk, struct state *state)
+{
+    walk_small(walk, &state->partition, UINT32_MAX);
+    walk_number(walk, &state->timeline);
+    walk_number(walk, &state->epoch);
+    walk_number(walk, &state->ordinal);
+    walk_text(walk, &state->owner);
+    walk_id(walk, &state->position);
+    walk_number(walk, &state->liveness_ms);
+    walk_number(walk, &state->deadline_ms);
+    walk_id(walk, &state->last_tick);
+    walk_number(walk, &state->last_tick_wall_ms);
+    walk_policy(walk, state);
+    for (enum counter counter = 0; counter < COUNTER_COUNT; counter++) {
+        walk_number(walk, &state->counter[counter]);
+    }
+    walk_number(walk, &state->next_arrival);
+}
+
+static void walk_worker_core(struct walk *walk, struct worker_core *core)
+{
+    WALK_ENUM(walk, core->phase, WORKER_GONE + 1);
+    walk_flag(walk, &core->is_incarnation_told);
+    walk_number(walk, &core->incarnation);
+    walk_number(walk, &core->heartbeat_ms);
+    walk_number(walk, &core->heard_ms);
+    walk_id(walk, &core->heard_id);
+}
+
+static void walk_job_core(struct walk *walk, struct job_core *core)
+{
+    WALK_ENUM(walk, core->phase, JOB_PHASE_COUNT);
+    uint64_t *const numbers[] = {
+        &core->attempt,    &core->losses,       &core->failures,     &core->max_retries,
+        &core->timeout_ms, &core->submitted_at, &core->deadline_due, &core->grace_due,
+        &core->next_due,   &core->interval_ms,
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        walk_number(walk, numbers[i]);
+    }
+    walk_small(walk, &core->asks, UINT32_MAX);
+    walk_small(walk, &core->refusals, UINT32_MAX);
+    WALK_ENUM(walk, core->cause, REASON_COUNT);
+    WALK_ENUM(walk, core->next_reason, REASON_COUNT);
+    WALK_ENUM(walk, core->wanted, EFFECT_KIND_COUNT);
+    bool *const flags[] = {
+        &core->is_max_retries_told, &core->is_timeout_told, &core->is_idempotent,
+        &core->is_counted,          &core->is_touched,      &core->rests_on_silence,
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        walk_flag(walk, flags[i]);
+    }
+    for (enum job_fact fact = 0; fact < JOB_FACT_COUNT; fact++) {
+        walk_id(walk, &core->fact[fact]);
+    }
+}
+
+/* The key and arrival of each entity stand before it; reading adds the entity through `add`. */
+typedef void *(*add_fn)(struct state *state, struct span key);
+
+static void *walk_entity(struct walk *walk, struct state *state, struct table *table, void *entity,
+                         add_fn add)
+{
+    struct table_node *node = entity;
+    struct span key = node == NULL ? SPAN_NONE : node->key;
+    uint64_t arrival = node == NULL ? 0 : node->arrival;
+    walk_key(walk, &key);
+    walk_number(walk, &arrival);
+    if (walk->out != NULL) {
+        return entity;
+    }
+    if (walk->in->is_bad || key.size == 0 || table_find(table, key) != NULL) {
+        walk->is_bad = true;
+        return NULL;
+    }
+    uint64_t next_arrival = state->next_arrival;
+    state->next_arrival = arrival;
+    entity = add(state, key);
+    state->next_arrival = next_arrival;
+    return entity;
+}
+
+static void *add_job(struct state *state, struct span key)
+{
+    return state_add_job(state, key);
+}
+
+static void *add_worker(struct state *state, struct span key)
+{
+    return state_add_worker(state, key);
+}
+
+static void *add_effect(struct state *state, struct span key)
+{
+    return state_add_effect(state, key);
+}
+
+static void *add_producer_id(struct state *state, struct span key)
+{
+    return table_add(&state->producer_ids, key, state->next_arrival);
+}
+
+static void *add_policy_owner(struct state *state, struct span key)
+{
+    return table_add(&state->policy_owners, key, state->next_arrival);
+}
+
+static void walk_job(struct walk *walk, struct job *job)
+{
+    walk_job_core(walk, &job->core);
+    for (enum job_text text = 0; text < JOB_TEXT_COUNT; text++) {
+        walk_text(walk, &job->text[text]);
+    }
+}
+
+static void walk_worker(struct walk *walk, struct worker *worker)
+{
+    walk_worker_core(walk, &worker->core);
+    walk_text(walk, &worker->services);
+}
+
+static void walk_effect(struct walk *walk, struct effect *effect)
+{
+    WALK_ENUM(walk, effect->kind, EFFECT_KIND_COUNT);
+    walk_number(walk, &effect->attempt);
+    walk_text(walk, &effect->job);
+    walk_text(walk, &effect->worker);
+    WALK_ENUM(walk, effect->reason, REASON_COUNT);
+    walk_flag(walk, &effect->is_withdrawn);
+}
+
+/* Writing: the next of the table. Reading: one more of those that were counted. */
+#define WALK_TABLE(walk, state, table, type, add, each)                            \
+    do {                                                                           \
+        uint64_t count_ = (table)->arrivals.count;                                 \
+        walk_number((walk), &count_);                                              \
+        type *entity_ = (walk)->out != NULL ? table_oldest(table) : NULL;          \
+        for (uint64_t i_ = 0; i_ < count_ && !is_broken(walk); i_++) {             \
+            type *walked_ = walk_entity((walk), (state), (table), entity_, (add)); \
+            if (walked_ != NULL) {                                                 \
+                each;                                                              \
+            }                                                                      \
+            entity_ = (walk)->out != NULL ? table_next(entity_) : NULL;            \
+        }                                                                          \
+    } while (0)
+
+static bool is_broken(const struct walk *walk)
+{
+    return walk->is_bad || (walk->in != NULL && walk->in->is_bad);
+}
+
+static void walk_tables(struct walk *walk, struct state *state)
+{
+    WALK_TABLE(walk, state, &state->workers, struct worker, add_worker, walk_worker(walk, walked_));
+    WALK_TABLE(walk, state, &state->jobs, struct job, add_job, walk_job(walk, walked_));
+    WALK_TABLE(walk, state, &state->effects, struct effect, add_effect, walk_effect(walk, walked_));
+    WALK_TABLE(walk, state, &state->producer_ids, struct table_node, add_producer_id, (void)0);
+    WALK_TABLE(walk, state, &state->policy_owners, struct policy_owner, add_policy_owner,
+               walk_text(walk, &walked_->hash));
+}
+
+/* A list of entities of `table`, by key; reading links them in this order. */
+static void walk_list(struct walk *walk, struct list *list, const struct table *table,
+                      size_t link_offset)
+{
+    uint64_t count = list->count;
+    walk_number(walk, &count);
+    struct link *link = list->first;
+    for (uint64_t i = 0; i < count && !is_broken(walk); i++) {
+        struct span key = SPAN_NONE;
+        if (walk->out != NULL) {
+            key = ((struct table_node *)(void *)((char *)link - link_offset))->key;
+            link = link->next;
+        }
+        walk_key(walk, &key);
+        if (walk->in == NULL) {
+            continue;
+        }
+        void *entity = table_find(table, key);
+        struct link *read =
+            entity == NULL ? NULL : (struct link *)(void *)((char *)entity + link_offset);
+        if (read == NULL || read->is_linked) {
+            walk->is_bad = true;
+        } else {
+            list_append(list, read);
+        }
+    }
+}
+
+static void walk_lists(struct walk *walk, struct state *state)
+{
+    for (struct worker *worker = table_oldest(&state->workers); worker && !is_broken(walk);
+         worker = table_next(worker)) {
+        walk_list(walk, &worker->jobs, &state->jobs, offsetof(struct job, held));
+        for (struct link *link = worker->jobs.first; walk->in != NULL && link; link = link->next) {
+            LINK_ELEMENT(link, struct job, held)->holder = worker;
+        }
+    }
+    walk_list(walk, &state->finished, &state->jobs, offsetof(struct job, finished));
+    walk_list(walk, &state->gone, &state->workers, offsetof(struct worker, gone));
+    walk_list(walk, &state->withdrawn, &state->effects, offsetof(struct effect, withdrawn));
+}
+
+void state_encode(const struct state *state, struct buffer *buffer)
+{
+    struct walk walk = {.out = buffer};
+    buffer_put_byte(buffer, SNAPSHOT_MARK);
+    buffer_put_varint(buffer, SNAPSHOT_VERSION);
+    /* A writing walk changes nothing. */
+    struct state *walked = (struct state *)state;
+    walk_scalars(&walk, walked);
+    walk_tables(&walk, walked);
+    walk_lists(&walk, walked);
+    CHECK(!walk.is_bad);
+}
+
+/* Open effects belong to the job or worker they were asked for. */
+static bool link_effects(struct state *state)
+{
+    for (struct effect *effect = table_oldest(&state->effects); effect;
+         effect = table_next(effect)) {
+        struct job *job = table_find(&state->jobs, effect->job);
+        struct worker *worker = table_find(&state->workers, effect->worker);
+        if (effect->is_withdrawn != effect->withdrawn.is_linked) {
+            return false;
+        }
+        if (effect->is_withdrawn) {
+            continue;
+        }
+        struct effect **place = NULL;
+        if (effect->kind == EFFECT_RELEASE) {
+            place = worker == NULL ? NULL : &worker->open;
+        } else {
+            place = job == NULL ? NULL : &job->open;
+        }
+        if (place == NULL || *place != NULL) {
+            return false;
+        }
+        *place = effect;
+    }
+    return true;
+}
+
+static bool is_job_sound(const struct job *job)
+{
+    const struct job_phase_rule *rule = job_phase_rule(job->core.phase);
+    return job->core.phase != JOB_NONE && (job->open != NULL) == rule->has_open &&
+           (job->core.next_due != 0) == rule->has_next &&
+           rule->is_final == job->finished.is_linked &&
+           (job->open == NULL || job->open->kind == job->core.wanted);
+}
+
+static bool finish_reading(struct state *state)
+{
+    if (!link_effects(state)) {
+        return false;
+    }
+    for (struct job *job = table_oldest(&state->jobs); job; job = table_next(job)) {
+        if (!is_job_sound(job)) {
+            return false;
+        }
+        state_set_job_timers(state, job);
+    }
+    for (struct worker *worker = table_oldest(&state->workers); worker;
+         worker = table_next(worker)) {
+        state_set_worker_timer(state, worker);
+    }
+    return true;
+}
+
+struct state *state_decode(struct span bytes)
+{
+    struct reader reader = {.rest = bytes};
+    struct walk walk = {.in = &reader};
+    if (reader_byte(&reader) != SNAPSHOT_MARK || reader_varint(&reader) != SNAPSHOT_VERSION) {
+        return NULL;
+    }
+    struct state *state = state_create(0);
+    walk_scalars(&walk, state);
+    walk_tables(&walk, state);
+    walk_lists(&walk, state);
+    if (is_broken(&walk) || reader.rest.size > 0 || !finish_reading(state)) {
+        state_destroy(state);
+        return NULL;
+    }
+    return state;
+}

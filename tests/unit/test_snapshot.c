@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ * The state's bytes: what is cut or flipped is refused, or is a state that can be written again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/history.h"
+
+/* A state with something in every table and list. */
+static void encode_rich_state(struct buffer *out)
+{
+    static const char *const lines[] = {
+        "worker.registered worker=w1 heartbeat_ms=1000 incarnation=1 services=comfyui=http://h",
+        "worker.heartbeat worker=w2 id=7",
+        "job.submitted job=j0 max_retries=1 timeout_ms=5000 idempotent=true trace=00-1",
+        "job.claimed job=j1 worker=w1 attempt=1 claim=c1",
+        "job.claimed job=j2 worker=w1 attempt=1 claim=c2",
+        "job.handed_off job=j2 worker=w1 attempt=1 service=comfyui service_job=p2 tag=t",
+        "job.claimed job=j3 worker=w2 attempt=1 claim=c3",
+        "job.completed job=j3 worker=w2 attempt=1",
+        "tick owner=leader epoch=1 elapsed_ms=3000 wall_ms=9",
+        "worker.heartbeat worker=w1",
+        "worker.lost worker=w1",
+        "worker.stopped worker=w2",
+        "job.claimed job=j4 worker=w3 attempt=1 claim=c4",
+        "policy owner=leader epoch=1 text=backoff_ms=0 origin=file hash=aa",
+        "job.claimed job=j5 worker=w4 attempt=1 claim=c5",
+        "worker.lost worker=w4",
+    };
+    struct history history = {.state = state_create(2)};
+    history_begin(&history, "backoff_ms=0\n");
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        history_fold(&history, lines[i]);
+        assert_true(history.output.decision_count == 0 ||
+                    history.output.decisions[0].action != ACTION_QUARANTINE);
+    }
+    state_encode(history.state, out);
+    history_fini(&history);
+}
+
+static void test_snapshot__what_was_written_is_read(void **fixture)
+{
+    (void)fixture;
+    struct buffer bytes = {0}, again = {0};
+    encode_rich_state(&bytes);
+    struct state *state = state_decode(buffer_span(&bytes));
+    assert_non_null(state);
+    state_encode(state, &again);
+    assert_true(span_equal(buffer_span(&bytes), buffer_span(&again)));
+    state_destroy(state);
+    buffer_fini(&again);
+    buffer_fini(&bytes);
+}
+
+static void test_snapshot__cut_anywhere_it_is_refused(void **fixture)
+{
+    (void)fixture;
+    struct buffer bytes = {0};
+    encode_rich_state(&bytes);
+    for (size_t size = 0; size < bytes.size; size++) {
+        assert_null(state_decode((struct span){bytes.data, size}));
+    }
+    buffer_put_byte(&bytes, 0);
+    assert_null(state_decode(buffer_span(&bytes)));
+    buffer_fini(&bytes);
+}
+
+static void test_snapshot__a_changed_byte_is_refused_or_gives_another_state(void **fixture)
+{
+    (void)fixture;
+    struct buffer bytes = {0};
+    unsigned refused = 0;
+    encode_rich_state(&bytes);
+    for (size_t i = 0; i < bytes.size; i++) {
+        char before = bytes.data[i];
+        for (unsigned way = 0; way < 16; way++) { /* one bit flipped, or a small number */
+            unsigned value = way < 8 ? (unsigned char)before ^ 1U << way : way - 8;
+            bytes.data[i] = (char)value;
+            struct state *state = state_decode(buffer_span(&bytes));
+            refused += state == NULL;
+            if (state != NULL) {
+                struct buffer first = {0}, second = {0};
+                state_encode(state, &first);
+                struct state *again = state_decode(buffer_span(&first));
+                assert_non_null(again);
+                state_encode(again, &second);
+                assert_true(span_equal(buffer_span(&first), buffer_span(&second)));
+                state_destroy(again);
+                buffer_fini(&second);
+                buffer_fini(&first);
+            }
+            state_destroy(state);
+        }
+        bytes.data[i] = before;
+    }
+    assert_true(refused > bytes.size); /* The walk does look at what it reads. */
+    buffer_fini(&bytes);
+}
+
+static void test_snapshot__another_version_is_refused(void **fixture)
+{
+    (void)fixture;
+    struct buffer bytes = {0};
+    encode_rich_state(&bytes);
+    bytes.data[1]++;
+    assert_null(state_decode(buffer_span(&bytes)));
+    buffer_fini(&bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_snapshot__what_was_written_is_read),
+        cmocka_unit_test(test_snapshot__cut_anywhere_it_is_refused),
+        cmocka_unit_test(test_snapshot__a_changed_byte_is_refused_or_gives_another_state),
+        cmocka_unit_test(test_snapshot__another_version_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
