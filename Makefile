@@ -26,27 +26,27 @@ LDLIBS   = $(PACKAGE_LIBS) -lm
 # --- what is built, folder by folder, in the order of who may include whom ---
 BASE = alloc arena bytes check clock crash error hash json log sha256 yaml
 REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_check policy reduce_answer reduce_deadline reduce_end reduce_hold reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state table timers verdict words
-STORE =
+STORE = audit audit_read audit_schema audit_snapshot audit_verify audit_write capture_files capture_format capture_read capture_write database
 REPLAY =
 STREAM =
 CONNECTORS =
 CLI =
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
-EMBEDDED =
+EMBEDDED = store/schema.sql
 
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy snapshot table timers
-TESTS_STORE =
+TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamper
 TESTS_REPLAY =
 TESTS_STREAM =
 TESTS_CONNECTORS =
 TESTS_CLI =
-TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder event_draft tree large_stream bare_loop history fleet_queue fleet_worker
-INTEGRATION = test_scenarios.sh test_events_doc.sh
+TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows event_draft tree large_stream bare_loop history fleet_queue fleet_worker
+INTEGRATION = test_scenarios.sh test_events_doc.sh test_audit_doc.sh
 FUZZERS = json yaml codec fold
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
-TEST_PROGRAMS = tools/scenario tools/decode_stream
+TEST_PROGRAMS = tools/scenario tools/decode_stream tools/make_audit
 
 LIB = $(BUILD)/lib
 # Archives, lowest last, as the linker wants them.

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ * Capture files: the raw entries that were folded, in order. The process's own write-ahead log, the
+ * source for a restart, and what `salvor replay` reads. The format is the first comment of
+ * capture_format.c. */
+#ifndef SALVOR_STORE_CAPTURE_H
+#define SALVOR_STORE_CAPTURE_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "reducers/event.h"
+
+/* The largest entry that a capture takes: the source of entries bounds them before. */
+#define CAPTURE_ENTRY_MAX ((size_t)60 << 20)
+
+/* What makes a file self-contained. Texts are borrowed from the caller (writing) or from the reader
+ * (reading, until it is closed). */
+struct capture_header {
+    uint32_t partition;
+    uint64_t timeline;
+    uint64_t ordinal;          /* entries before the first of this file */
+    struct stream_id position; /* id of the entry before it; zero for none */
+    uint64_t reducers;         /* version that wrote it */
+    struct span policy;        /* the policy's text in force there; may be empty */
+    struct span snapshot;      /* state_encode's bytes at `ordinal`; empty only at ordinal 0 */
+    struct span audit_head;    /* head of the audit chain there, hexadecimal; may be empty */
+};
+
+/* --- writing --- */
+struct capture_writer;
+
+/* Makes DIR/<ordinal, 16 digits>.capture, and DIR where absent, with this header; both are synced.
+ * An existing file of that name is replaced only when it is a capture without an entry, else
+ * ERROR_REFUSED. The caller owns the result; NULL on error. */
+struct capture_writer *capture_create(const char *directory, const struct capture_header *header,
+                                      struct error *error);
+/* Opens the newest file of DIR for appending: cuts a torn tail, after checking every frame. NULL
+ * with error.code NONE when there is no file. `*ordinal`, `*position`: behind its last entry. What
+ * earlier files hold is not looked at: reading them is. */
+struct capture_writer *capture_resume(const char *directory, uint64_t *ordinal,
+                                      struct stream_id *position, struct error *error);
+/* Buffers one entry. */
+void capture_append(struct capture_writer *writer, const struct entry *entry);
+/* Writes everything appended, as one frame of at most 4 MiB or several (order contract, 5); nothing
+ * when nothing was appended. Survives the process, not the machine, until capture_sync. On failure
+ * (ERROR_DISK_FULL, ERROR_IO) the file is cut back to its last whole frame and the entries are
+ * kept: the next flush writes them too. */
+__attribute__((warn_unused_result)) bool capture_flush(struct capture_writer *writer,
+                                                       struct error *error);
+__attribute__((warn_unused_result)) bool capture_sync(struct capture_writer *writer,
+                                                      struct error *error);
+/* Drops what was not flushed; closes without syncing. Accepts NULL. */
+void capture_close(struct capture_writer *writer);
+
+/* --- reading --- */
+struct capture_reader;
+
+/* `path`: one file, or a directory whose files are read in order as one capture (a later file must
+ * begin where the one before it ended). The header is that of the first file. NULL on error. */
+struct capture_reader *capture_open(const char *path, struct error *error);
+const struct capture_header *capture_reader_header(const struct capture_reader *reader);
+/* Skips whole files: positions at the last file whose ordinal is at most `ordinal`; its header is
+ * then the reader's. */
+bool capture_seek(struct capture_reader *reader, uint64_t ordinal, struct error *error);
+enum capture_next { CAPTURE_ENTRY, CAPTURE_END, CAPTURE_TORN, CAPTURE_ERROR };
+/* The next entry, borrowed until the reader needs the next frame: valid at least until
+ * `capture_reader_mark` changes. TORN: the last file ends in an incomplete frame, which a reader of
+ * a crashed process's capture treats as the end. ERROR: a checksum or a length is wrong; the error
+ * names file, frame and offset. */
+enum capture_next capture_next(struct capture_reader *reader, struct entry *out,
+                               struct error *error);
+/* Counts the frames loaded so far: entries with the same mark share their memory. */
+uint64_t capture_reader_mark(const struct capture_reader *reader);
+void capture_reader_close(struct capture_reader *reader);
+
+#endif

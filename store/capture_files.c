@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/capture_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+const char *capture_file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+char *capture_path_join(const char *directory, const char *name)
+{
+    size_t size = strlen(directory) + strlen(name) + sizeof("/");
+    char *path = mem_zero(size);
+    int written = snprintf(path, size, "%s/%s", directory, name);
+    CHECK(written >= 0 && (size_t)written < size);
+    return path;
+}
+
+void capture_files_add(struct capture_files *files, const char *path)
+{
+    if (files->count == files->capacity) {
+        files->capacity = files->capacity == 0 ? 8 : 2 * files->capacity;
+        files->paths = mem_resize(files->paths, files->capacity * sizeof(*files->paths));
+    }
+    size_t size = strlen(path) + 1;
+    files->paths[files->count] = memcpy(mem_zero(size), path, size);
+    files->count++;
+}
+
+void capture_files_fini(struct capture_files *files)
+{
+    for (size_t index = 0; index < files->count; index++) {
+        mem_free(files->paths[index]);
+    }
+    mem_free(files->paths);
+    *files = (struct capture_files){0};
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_capture_name(const char *name)
+{
+    size_t size = strlen(name), suffix_size = sizeof(CAPTURE_SUFFIX) - 1;
+    return name[0] != '.' && size > suffix_size &&
+           strcmp(name + size - suffix_size, CAPTURE_SUFFIX) == 0;
+}
+
+bool capture_files_list(const char *directory, struct capture_files *out, struct error *error)
+{
+    DIR *listing = opendir(directory);
+    if (listing == NULL) {
+        return errno == ENOENT ||
+               error_set(error, ERROR_IO, "%s: cannot be listed: %s", directory, strerror(errno));
+    }
+    bool is_listed = true;
+    errno = 0;
+    for (struct dirent *item; is_listed && (item = readdir(listing)) != NULL; errno = 0) {
+        if (!is_capture_name(item->d_name)) {
+            continue;
+        }
+        if (out->count == CAPTURE_FILES_MAX) {
+            is_listed = error_set(error, ERROR_REFUSED, "%s: more than %d capture files", directory,
+                                  CAPTURE_FILES_MAX);
+            continue;
+        }
+        char *path = capture_path_join(directory, item->d_name);
+        capture_files_add(out, path);
+        mem_free(path);
+    }
+    if (is_listed && errno != 0) {
+        is_listed =
+            error_set(error, ERROR_IO, "%s: cannot be listed: %s", directory, strerror(errno));
+    }
+    closedir(listing);
+    if (out->count > 0) {
+        qsort(out->paths, out->count, sizeof(*out->paths), compare_paths);
+    }
+    return is_listed;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * The files of a capture directory. */
+#ifndef SALVOR_STORE_CAPTURE_FILES_H
+#define SALVOR_STORE_CAPTURE_FILES_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+#define CAPTURE_SUFFIX    ".capture"
+#define CAPTURE_FILES_MAX 100000
+
+/* The capture files of a directory in the order of their names; zero-initialise with {0}. */
+struct capture_files {
+    char **paths; /* owned, each too */
+    size_t count, capacity;
+};
+
+/* A directory that does not exist holds no files. */
+bool capture_files_list(const char *directory, struct capture_files *out, struct error *error);
+void capture_files_add(struct capture_files *files, const char *path);
+void capture_files_fini(struct capture_files *files);
+/* The part behind the last slash, borrowed: what messages call a file. */
+const char *capture_file_name(const char *path);
+/* Result: "DIRECTORY/NAME"; the caller frees it with mem_free. */
+char *capture_path_join(const char *directory, const char *name);
+
+#endif
