@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "replay/capture_source.h"
+
+#include <inttypes.h>
+
+#include "base/check.h"
+
+struct capture_source capture_source_init(struct capture_reader *reader, uint32_t batch_size)
+{
+    CHECK(batch_size > 0);
+    return (struct capture_source){
+        .reader = reader,
+        .batch_size = batch_size,
+        .ordinal = capture_reader_header(reader)->ordinal,
+    };
+}
+
+static enum source_next source_read(void *self, const struct state *state, struct batch *batch,
+                                    struct error *error)
+{
+    struct capture_source *source = self;
+    uint64_t folded = state_summary(state).ordinal;
+    if (source->ordinal > folded) {
+        error_set(error, ERROR_HISTORY,
+                  "begins behind ordinal %" PRIu64 ", the state stands at %" PRIu64,
+                  source->ordinal, folded);
+        return SOURCE_ERROR;
+    }
+    while (!source->is_ended && batch->count < source->batch_size) {
+        struct entry entry;
+        enum capture_next next = capture_next(source->reader, &entry, error);
+        if (next == CAPTURE_ERROR) {
+            return SOURCE_ERROR;
+        }
+        if (next != CAPTURE_ENTRY) {
+            source->is_ended = true;
+            source->is_torn = next == CAPTURE_TORN;
+            break;
+        }
+        source->ordinal++;
+        if (source->ordinal > folded) {
+            batch_add(batch, entry.id, arena_copy(&batch->arena, entry.raw));
+        }
+    }
+    batch->is_caught_up = source->is_ended;
+    return batch->count > 0 ? SOURCE_BATCH : SOURCE_END;
+}
+
+struct source capture_source_source(struct capture_source *source)
+{
+    return (struct source){.name = "capture", .self = source, .read = source_read};
+}

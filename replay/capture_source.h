@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ * A source of the loop over a capture. */
+#ifndef SALVOR_REPLAY_CAPTURE_SOURCE_H
+#define SALVOR_REPLAY_CAPTURE_SOURCE_H
+
+#include "replay/loop.h"
+#include "store/capture.h"
+
+struct capture_source {
+    struct capture_reader *reader; /* borrowed */
+    uint32_t batch_size;           /* entries a read, at least 1 */
+    uint64_t ordinal;              /* entries before the reader's next one */
+    bool is_ended;
+    bool is_torn; /* it ended in an incomplete frame */
+};
+
+/* Begins at the first entry of `reader`'s header, as capture_open or capture_seek left it. */
+struct capture_source capture_source_init(struct capture_reader *reader, uint32_t batch_size);
+/* Entries that the state has already folded are passed over; a capture that begins behind the
+ * state's ordinal is ERROR_HISTORY. `source` outlives the result. */
+struct source capture_source_source(struct capture_source *source);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ * Folds a capture again, offline: the same loop over a capture, optionally held against an audit.
+ */
+#ifndef SALVOR_REPLAY_REPLAY_H
+#define SALVOR_REPLAY_REPLAY_H
+
+#include "base/sha256.h"
+#include "replay/compare.h"
+
+#define REPLAY_BATCH     1000
+#define REPLAY_BATCH_MAX 100000
+
+/* Called for each decision, in order; its texts live until it returns. */
+typedef void (*replay_decision_fn)(void *payload, const struct decision *decision);
+
+struct replay_config {
+    const char *capture;     /* a file or a directory */
+    const char *audit;       /* database to compare with; NULL: none */
+    uint32_t batch_size;     /* REPLAY_BATCH */
+    bool is_decode_only;     /* neither folds nor compares: what the bench holds a fold against */
+    replay_decision_fn each; /* may be NULL */
+    void *payload;
+};
+
+/* Zero-initialise with {0}; replay_report_fini gives back the difference. */
+struct replay_report {
+    uint32_t partition;
+    uint64_t first_ordinal; /* entries before the capture's first */
+    uint64_t entries;
+    uint64_t decisions; /* 0 when only decoding */
+    uint64_t ordinal;
+    struct stream_id position;
+    struct sha256 state_hash; /* zero when only decoding */
+    bool is_torn;             /* the capture ends in an incomplete frame */
+    uint64_t undecodable;     /* when only decoding: entries that are no event */
+    uint64_t elapsed_ns;      /* reading and folding alone */
+    struct compare_counts counts;
+    struct audit *audit;     /* owned; NULL without an audit */
+    struct compare *compare; /* owned; holds the difference, if any */
+};
+
+/* Begins with the capture's snapshot when its header has one, else from zero. False with
+ * ERROR_DIFFERENT when the audit disagrees: compare_difference(report->compare) tells all. */
+__attribute__((warn_unused_result)) bool
+replay_run(const struct replay_config *config, struct replay_report *report, struct error *error);
+void replay_report_fini(struct replay_report *report);
+
+#endif
