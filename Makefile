@@ -28,18 +28,18 @@ BASE = alloc arena bytes check clock crash error hash json log sha256 yaml
 REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_check policy reduce_answer reduce_deadline reduce_end reduce_hold reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state table timers verdict words
 STORE = audit audit_read audit_schema audit_snapshot audit_verify audit_write capture_files capture_format capture_read capture_write database
 REPLAY = capture_source compare journal journal_open loop owner replay why why_json why_text
-STREAM =
+STREAM = dispatch duty lead live patience queue reader redis redis_url survey
 CONNECTORS =
 CLI =
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
-EMBEDDED = store/schema.sql
+EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua store/schema.sql
 
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy snapshot table timers
 TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamper
 TESTS_REPLAY = loop journal why
-TESTS_STREAM =
+TESTS_STREAM = lead live queue_scripts reader redis
 TESTS_CONNECTORS =
 TESTS_CLI =
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows event_draft small_stream tree large_stream bare_loop history fleet_queue fleet_worker

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ * What a leader appends: ticks, its file's policy, the answers of services. */
+#ifndef SALVOR_STREAM_DUTY_H
+#define SALVOR_STREAM_DUTY_H
+
+#include "stream/lead.h"
+#include "stream/live.h"
+
+struct duty {
+    const struct live_config *config; /* borrowed */
+    struct lead *lead;                /* borrowed */
+    uint64_t tick_from_ms;            /* what the next tick's elapsed time runs from */
+    uint64_t tick_due_ms;
+    bool is_answer_held; /* taken from the asker, not appended yet */
+    bool is_refused;     /* the last append was: said once */
+    bool is_policy_sent;
+    struct live_answer answer;
+    struct stream_id policy_id;  /* of the policy event; zero while it is not known */
+    struct lead_witness witness; /* to be held against the fold; `added` 0: none */
+};
+
+/* The lead was just taken. */
+void duty_begin(struct duty *duty);
+/* Each: true when done or when Redis cannot take it now (then it is tried again), false when the
+ * lead is over. */
+__attribute__((warn_unused_result)) bool duty_tick(struct duty *duty, struct error *error);
+__attribute__((warn_unused_result)) bool duty_send_policy(struct duty *duty, struct error *error);
+/* Appends some of the answers that wait; `*has_more` says whether some are left. */
+__attribute__((warn_unused_result)) bool duty_send_answers(struct duty *duty, bool *has_more,
+                                                           struct error *error);
+
+#endif

@@ -1,0 +1,17 @@
+-- SPDX-License-Identifier: MIT
+-- Renews the lease, or ends it at once, when it is still the caller's.
+-- KEYS: control hash
+-- ARGV: owner, epoch, lease_ms (0: it ends)
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then
+    return redis.error_reply('FENCED by nobody: ' .. KEYS[1] .. ' is gone')
+end
+local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
+    return redis.error_reply('FENCED by ' .. (held[1] or 'nobody') .. ', epoch ' ..
+        (held[2] or '(none)'))
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'exp',
+    ARGV[3] == '0' and '0' or string.format('%d', now + tonumber(ARGV[3])))
+return redis.status_reply('OK')
