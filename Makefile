@@ -29,10 +29,10 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_c
 STORE = audit audit_read audit_schema audit_snapshot audit_verify audit_write capture_files capture_format capture_read capture_write database
 REPLAY = capture_source compare journal journal_open loop owner replay why why_json why_text
 STREAM = dispatch duty lead live patience queue reader redis redis_url survey
-CONNECTORS =
+CONNECTORS = allow connectors profile question rule_parse rules template transport
 CLI =
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
-EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua store/schema.sql
+EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua connectors/comfyui.yaml store/schema.sql
 
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
@@ -40,13 +40,13 @@ TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list
 TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamper
 TESTS_REPLAY = loop journal why
 TESTS_STREAM = lead live queue_scripts reader redis
-TESTS_CONNECTORS =
+TESTS_CONNECTORS = allow connectors profile rules template transport
 TESTS_CLI =
-TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows event_draft small_stream tree large_stream bare_loop history fleet_queue fleet_worker
+TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows event_draft small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker
 INTEGRATION = test_scenarios.sh test_events_doc.sh test_audit_doc.sh
 FUZZERS = json yaml codec fold
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
-TEST_PROGRAMS = tools/scenario tools/decode_stream tools/make_audit
+TEST_PROGRAMS = tools/scenario tools/decode_stream tools/make_audit fleet/comfy_service fleet/fleet
 
 LIB = $(BUILD)/lib
 # Archives, lowest last, as the linker wants them.
@@ -141,7 +141,7 @@ test: ## install what is missing, build, run all tests
 	@tools/install-packages test
 	$(AGAIN) test-run
 
-test-run: all $(UNIT_TESTS) $(SCENARIO) $(PROGRAMS) $(INTEGRATION_C)
+test-run: all $(UNIT_TESTS) $(SCENARIO) $(PROGRAMS) $(FLEET) $(INTEGRATION_C)
 	@rm -rf $(BUILD)/captures
 	@tools/run-tests $(UNIT_TESTS) $(INTEGRATION_TESTS)
 

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ * Rules: what a service's reply says about a job. One rule is a line `HTTP [& term]... => VERDICT
+ * [flags]`; the first that matches decides, and what no rule maps proves nothing. */
+#ifndef SALVOR_CONNECTORS_RULES_H
+#define SALVOR_CONNECTORS_RULES_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "connectors/template.h"
+#include "reducers/effect.h"
+
+#define RULE_STATUSES_MAX 8
+#define RULE_TERMS_MAX    8
+#define RULE_VALUES_MAX   16
+
+/* X(NAME, "name") */
+#define ANSWER_FLAGS(X)                                                     \
+    X(EXPIRED, "expired")         /* the service may only have forgotten */ \
+    X(PARTIAL, "partial")         /* done, but not all of it */             \
+    X(RESULT_LOST, "result_lost") /* done, but its result is gone */        \
+    X(LAGGING, "lagging")         /* may not show the latest yet */
+
+#define X(name, text) ANSWER_FLAG_##name,
+enum answer_flag { ANSWER_FLAGS(X) ANSWER_FLAG_COUNT };
+#undef X
+
+/* Appends the words of a set of 1 << ANSWER_FLAG_…, parted by blanks. */
+void answer_flags_put(struct buffer *out, unsigned flags);
+
+enum term_kind {
+    TERM_NONE,
+    TERM_EQUALS,
+    TERM_DIFFERS,
+    TERM_IN,
+    TERM_CONTAINS,
+    TERM_EXISTS,
+    TERM_ABSENT,
+    TERM_NONEMPTY,
+    TERM_EMPTY,
+};
+
+enum value_kind { VALUE_NONE, VALUE_TEXT, VALUE_NUMBER, VALUE_BOOLEAN, VALUE_NULL };
+
+struct rule_value {
+    enum value_kind kind;
+    struct span text; /* a template */
+    int64_t number;   /* a boolean: 0 or 1 */
+};
+
+struct rule_term {
+    enum term_kind kind;
+    struct span pointer; /* a template */
+    struct rule_value *values;
+    size_t value_count;
+};
+
+/* Texts and terms belong to the arena that rule_parse was given. */
+struct rule {
+    struct rule_status {
+        uint16_t least, most;
+    } statuses[RULE_STATUSES_MAX];
+    size_t status_count;
+    const struct rule_term *terms;
+    size_t term_count;
+    enum answer_verdict verdict;
+    unsigned flags;   /* set of 1 << ANSWER_FLAG_… */
+    const char *word; /* static; NULL when the verdict says it all */
+};
+
+/* On failure the error says what was found and what is allowed there. */
+__attribute__((warn_unused_result)) bool rule_parse(struct arena *arena, struct span text,
+                                                    struct rule *out, struct error *error);
+/* True when a term of the rule holds {id} or {tag}: the reply must then speak of just this job. */
+bool rule_names_job(const struct rule *rule);
+
+/* A pointer as a rule writes it (`body` is the whole reply, as the pointer ""), copied. */
+__attribute__((warn_unused_result)) bool rule_parse_pointer(struct arena *arena, struct span text,
+                                                            struct span *out, struct error *error);
+
+enum reply_form {
+    REPLY_FORM_NONE,
+    REPLY_EMPTY,
+    REPLY_JSON,
+    REPLY_BAD_JSON, /* said to be JSON, and is not */
+    REPLY_HTML,     /* a page for people: some proxy's, not the service's */
+    REPLY_OTHER,    /* some other kind of content */
+};
+
+/* A reply made ready for rules; the body stays the caller's. */
+struct reply {
+    uint64_t http;
+    enum reply_form form;
+    struct json *json; /* owned; NULL unless REPLY_JSON */
+};
+
+struct reply reply_open(uint64_t http, struct span content_type, struct span body);
+void reply_close(struct reply *reply);
+/* The value at a profile's pointer, filled in; NULL when there is none. Borrowed from the reply. */
+const struct json *reply_find(const struct reply *reply, struct span pointer,
+                              const struct template_variables *variables);
+
+struct judgement {
+    enum answer_verdict verdict;
+    unsigned flags;
+    const char *word; /* static; NULL, or why nothing is proved */
+};
+
+/* The first of the rules that matches, else the built-in meaning of the status: 401 and 403 are
+ * `auth`; 408, 425, 429, 502, 503, 504 unreachable; everything else proves nothing. A page of HTML
+ * or broken JSON is no reply of the service, so no rule sees it. */
+struct judgement rules_judge(const struct rule *rules, size_t count, const struct reply *reply,
+                             const struct template_variables *variables);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ * HTTP requests through libcurl's multi interface: bounded in time (name resolution included), in
+ * size and in where they may go. One thread uses it; only transport_wake may come from others. */
+#ifndef SALVOR_CONNECTORS_TRANSPORT_H
+#define SALVOR_CONNECTORS_TRANSPORT_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "connectors/allow.h"
+
+struct transport;
+
+struct transport_request {
+    bool is_post;              /* else GET */
+    struct span url;           /* absolute, http or https */
+    struct span body;          /* JSON, for a POST */
+    const struct allow *allow; /* borrowed until the request has ended */
+    uint64_t timeout_ms;       /* the whole request, from now */
+    void *owner;               /* handed back when it ends */
+};
+
+enum transport_end {
+    TRANSPORT_NONE,
+    TRANSPORT_REPLIED,   /* a whole reply, whatever its status */
+    TRANSPORT_NO_REPLY,  /* none, or not all of it, in time */
+    TRANSPORT_TOO_LARGE, /* cut off */
+    TRANSPORT_REFUSED,   /* not sent: this list, or what a URL may be, forbids it */
+};
+
+/* Borrowed until the callback returns. */
+struct transport_reply {
+    enum transport_end end;
+    uint64_t http; /* status; 0 without one */
+    struct span content_type, body;
+    const char *word; /* static: what went wrong, in one word; NULL when replied */
+};
+
+typedef void transport_done_fn(void *context, void *owner, const struct transport_reply *reply);
+
+/* The result is the caller's, for transport_destroy. */
+struct transport *transport_create(uint64_t body_max);
+/* Drops what is under way; never waits for a name that still resolves. Accepts NULL. */
+void transport_destroy(struct transport *transport);
+
+/* Starts a request: it ends in one call of transport_run's `done`. False when it was refused at
+ * once; then there is no call, and `word` tells why. The host of `url` must be on the list. */
+__attribute__((warn_unused_result)) bool transport_send(struct transport *transport,
+                                                        const struct transport_request *request,
+                                                        const char **word);
+/* Moves requests on and tells which ended, waiting up to `wait_ms` for something to happen unless
+ * something ended at once. `done` may send. */
+void transport_run(struct transport *transport, uint64_t wait_ms, transport_done_fn *done,
+                   void *context);
+/* Ends the wait of transport_run; any thread. */
+void transport_wake(struct transport *transport);
+
+/* Adds the host of an http or https URL to a list. */
+__attribute__((warn_unused_result)) bool transport_allow_url(struct allow *list, const char *url,
+                                                             struct error *error);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/lib/asker.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+
+#define WAIT_MS 20000
+
+struct asker asker_create(const struct connectors_config *config)
+{
+    struct asker asker = {.connectors = connectors_create(config),
+                          .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    assert_true(asker.wake_fd >= 0);
+    return asker;
+}
+
+void asker_begin(struct asker *asker)
+{
+    struct error error = {0};
+    assert_true(connectors_start(asker->connectors, asker->wake_fd, &error));
+}
+
+struct asker asker_start_with(const struct connectors_config *config,
+                              const struct service_config *service)
+{
+    struct error error = {0};
+    struct asker asker = asker_create(config);
+    assert_true(connectors_add_service(asker.connectors, service, &error));
+    asker_begin(&asker);
+    return asker;
+}
+
+struct asker asker_start(const char *base)
+{
+    struct connectors_config config = {
+        .question_ms = QUESTION_MS, .body_max = 1 << 16, .per_host = 16};
+    struct service_config service = {.name = "comfyui", .profile = "comfyui", .base = base};
+    return asker_start_with(&config, &service);
+}
+
+void asker_stop(struct asker *asker)
+{
+    connectors_destroy(asker->connectors);
+    close(asker->wake_fd);
+}
+
+struct effect_request asker_request(const char *question, const char *service_job)
+{
+    return (struct effect_request){.id = span_of(question),
+                                   .kind = EFFECT_ASK,
+                                   .job = SPAN("job-1"),
+                                   .attempt = 2,
+                                   .service = SPAN("comfyui"),
+                                   .service_job = span_of(service_job)};
+}
+
+struct service_answer asker_next(struct asker *asker)
+{
+    struct service_answer answer = {0};
+    uint64_t end_ms = clock_boot_ms() + WAIT_MS;
+    while (!connectors_take_answer(asker->connectors, &answer)) {
+        struct pollfd wake = {.fd = asker->wake_fd, .events = POLLIN};
+        uint64_t now_ms = clock_boot_ms();
+        if (now_ms >= end_ms || poll(&wake, 1, (int)(end_ms - now_ms)) == 0) {
+            fail_msg("no answer came");
+        }
+        eventfd_t count;
+        eventfd_read(asker->wake_fd, &count);
+    }
+    return answer;
+}
+
+struct service_answer asker_ask(struct asker *asker, const char *service_job)
+{
+    struct effect_request request = asker_request("0.1.5-0.0.0", service_job);
+    connectors_ask(asker->connectors, &request);
+    return asker_next(asker);
+}
+
+void assert_answer(const struct service_answer *answer, enum answer_verdict verdict,
+                   const char *word)
+{
+    if (answer->verdict != verdict || !span_is(answer->word, word)) {
+        fail_msg("verdict %d \"%.*s\" instead of %d \"%s\"", (int)answer->verdict,
+                 SPAN_FORMAT(answer->word), (int)verdict, word);
+    }
+}
+
+void assert_in_time(const char *what, uint64_t started_ms)
+{
+    uint64_t used_ms = clock_boot_ms() - started_ms;
+    if (used_ms > QUESTION_MS + SLACK_MS) {
+        fail_msg("%s took %llu ms", what, (unsigned long long)used_ms);
+    }
+}

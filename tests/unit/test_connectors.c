@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "tests/lib/asker.h"
+#include "tests/lib/hostile_service.h"
+#include "tests/lib/http_service.h"
+
+#define JSON(body) \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" body
+
+static void submit(const struct http_service *service, const char *id, const char *prompt)
+{
+    char body[256];
+    snprintf(body, sizeof(body), "{\"prompt_id\":\"%s\",\"prompt\":%s}", id, prompt);
+    assert_int_equal(http_service_send(service, "/prompt", body, NULL), 200);
+}
+
+/* --- ComfyUI's protocol --- */
+
+static void test_connectors__comfyui_tells_every_state(void **fixture)
+{
+    (void)fixture;
+    struct http_service *service = http_service_start(1);
+    struct asker asker = asker_start(http_service_url(service));
+    submit(service, "done", "{\"duration_ms\":0}");
+    submit(service, "broken", "{\"duration_ms\":0,\"fail\":true}");
+    submit(service, "runs", "{\"duration_ms\":600000}");
+    submit(service, "waits", "{\"duration_ms\":600000}");
+
+    struct service_answer answer = asker_ask(&asker, "done");
+    assert_answer(&answer, ANSWER_COMPLETED, "success");
+    assert_true(span_is(answer.question, "0.1.5-0.0.0"));
+    assert_true(span_is(answer.job, "job-1"));
+    assert_int_equal(answer.attempt, 2);
+    assert_int_equal(answer.http, 200);
+    assert_int_equal(answer.body_sha256.size, 64);
+    assert_true(span_is(answer.result, "{\"9\":{\"images\":[{\"filename\":\"done_00001_.png\","
+                                       "\"subfolder\":\"\",\"type\":\"output\"}]}}"));
+    answer = asker_ask(&asker, "broken");
+    assert_answer(&answer, ANSWER_FAILED, "error");
+    assert_int_equal(answer.result.size, 0);
+    answer = asker_ask(&asker, "runs");
+    assert_answer(&answer, ANSWER_RUNNING, "");
+    answer = asker_ask(&asker, "waits");
+    assert_answer(&answer, ANSWER_PENDING, "");
+    assert_int_equal(http_service_send(service, "/interrupt", "{\"prompt_id\":\"runs\"}", NULL),
+                     200);
+    answer = asker_ask(&asker, "runs");
+    assert_answer(&answer, ANSWER_CANCELLED, "error");
+    assert_int_equal(http_service_send(service, "/control/lose", "{\"prompt_id\":\"waits\"}", NULL),
+                     200);
+    answer = asker_ask(&asker, "waits");
+    assert_answer(&answer, ANSWER_NOT_FOUND, "");
+    assert_int_equal(answer.http, 200);
+    /* The queue decides alone where it can; the history is asked for the others. */
+    assert_int_equal(http_service_count(service, "GET", "/queue"), 6);
+    assert_int_equal(http_service_count(service, "GET", "/history/"), 4);
+    asker_stop(&asker);
+    http_service_stop(service);
+}
+
+static void test_connectors__a_large_result_becomes_a_reference(void **fixture)
+{
+    (void)fixture;
+    struct http_service *service = http_service_start(0);
+    struct asker asker = asker_start(http_service_url(service));
+    char expected[256];
+    submit(service, "many", "{\"duration_ms\":0,\"images\":50}");
+    struct service_answer answer = asker_ask(&asker, "many");
+    assert_answer(&answer, ANSWER_COMPLETED, "success");
+    snprintf(expected, sizeof(expected),
+             "{\"url\":\"%s/history/many\",\"pointer\":\"/many/outputs\",\"bytes\":",
+             http_service_url(service));
+    assert_true(answer.result.size > strlen(expected) && answer.result.size <= 1024);
+    assert_memory_equal(answer.result.data, expected, strlen(expected));
+    asker_stop(&asker);
+    http_service_stop(service);
+}
+
+static void test_connectors__where_the_worker_said_is_asked_first(void **fixture)
+{
+    (void)fixture;
+    struct http_service *configured = http_service_start(0);
+    struct http_service *own = http_service_start(0);
+    struct asker asker = asker_start(http_service_url(configured));
+    submit(own, "done", "{\"duration_ms\":0}");
+    struct effect_request request = asker_request("q", "done");
+    char base[80];
+    snprintf(base, sizeof(base), "%s/", http_service_url(own));
+    request.base = span_of(base);
+    connectors_ask(asker.connectors, &request);
+    struct service_answer answer = asker_next(&asker);
+    assert_answer(&answer, ANSWER_COMPLETED, "success");
+    assert_int_equal(http_service_count(configured, "GET", "/queue"), 0);
+    asker_stop(&asker);
+    http_service_stop(own);
+    http_service_stop(configured);
+}
+
+static void test_connectors__a_thousand_questions_are_all_answered(void **fixture)
+{
+    (void)fixture;
+    struct http_service *service = http_service_start(0);
+    struct connectors_config config = {.question_ms = 5000, .body_max = 1 << 20, .per_host = 16};
+    struct service_config comfyui = {
+        .name = "comfyui", .profile = "comfyui", .base = http_service_url(service)};
+    struct asker asker = asker_start_with(&config, &comfyui);
+    submit(service, "done", "{\"duration_ms\":0}");
+    for (int i = 0; i < 1000; i++) {
+        char question[32];
+        snprintf(question, sizeof(question), "q-%d", i);
+        struct effect_request request = asker_request(question, "done");
+        connectors_ask(asker.connectors, &request);
+    }
+    for (int i = 0; i < 1000; i++) {
+        struct service_answer answer = asker_next(&asker);
+        assert_answer(&answer, ANSWER_COMPLETED, "success");
+    }
+    struct service_answer none;
+    assert_false(connectors_take_answer(asker.connectors, &none));
+    asker_stop(&asker);
+    http_service_stop(service);
+}
+
+/* --- the queue of questions --- */
+
+static void test_connectors__a_service_without_a_profile_is_answered_at_once(void **fixture)
+{
+    (void)fixture;
+    struct connectors_config config = {.question_ms = 5000, .body_max = 1 << 20, .per_host = 16};
+    struct service_config service = {.name = "bare", .base = "http://127.0.0.1:1"};
+    struct asker asker = asker_start_with(&config, &service);
+    struct effect_request request = asker_request("q-1", SERVICE_JOB);
+    struct service_answer answer;
+    connectors_ask(asker.connectors, &request);
+    assert_true(connectors_take_answer(asker.connectors, &answer));
+    assert_answer(&answer, ANSWER_NO_PROFILE, "no_profile");
+    request.service = SPAN("bare");
+    connectors_ask(asker.connectors, &request);
+    assert_true(connectors_take_answer(asker.connectors, &answer));
+    assert_answer(&answer, ANSWER_NO_PROFILE, "no_profile");
+    assert_false(connectors_service_is_volatile(asker.connectors, "bare"));
+    assert_false(connectors_service_is_volatile(asker.connectors, "comfyui"));
+    asker_stop(&asker);
+}
+
+static void test_connectors__a_question_under_way_is_not_asked_twice(void **fixture)
+{
+    (void)fixture;
+    struct hostile_service *service = hostile_service_start(HOSTILE_SILENT, NULL);
+    struct asker asker = asker_start(hostile_service_url(service));
+    struct effect_request request = asker_request("q", SERVICE_JOB);
+    struct service_answer answer;
+    connectors_ask(asker.connectors, &request);
+    connectors_ask(asker.connectors, &request);
+    answer = asker_next(&asker);
+    assert_answer(&answer, ANSWER_UNREACHABLE, "timeout");
+    assert_int_equal(hostile_service_count(service), 1);
+    assert_false(connectors_take_answer(asker.connectors, &answer));
+    /* Once its answer is taken it can be asked anew. */
+    connectors_ask(asker.connectors, &request);
+    answer = asker_next(&asker);
+    assert_answer(&answer, ANSWER_UNREACHABLE, "timeout");
+    assert_true(connectors_service_is_volatile(asker.connectors, "comfyui"));
+    asker_stop(&asker);
+    hostile_service_stop(service);
+}
+
+static void test_connectors__a_slow_host_holds_no_other_one(void **fixture)
+{
+    (void)fixture;
+    struct hostile_service *slow = hostile_service_start(HOSTILE_SILENT, NULL);
+    struct http_service *fast = http_service_start(0);
+    struct connectors_config config = {
+        .question_ms = 1000, .body_max = 1 << 20, .per_host = 1, .wait_ms = 300};
+    struct service_config service = {
+        .name = "comfyui", .profile = "comfyui", .base = hostile_service_url(slow)};
+    struct asker asker = asker_start_with(&config, &service);
+    struct effect_request first = asker_request("first", SERVICE_JOB),
+                          second = asker_request("second", SERVICE_JOB);
+    struct effect_request other = asker_request("other", SERVICE_JOB);
+    other.base = span_of(http_service_url(fast));
+    connectors_ask(asker.connectors, &first);
+    connectors_ask(asker.connectors, &second);
+    connectors_ask(asker.connectors, &other);
+    struct service_answer answer = asker_next(&asker);
+    assert_true(span_is(answer.question, "other"));
+    assert_answer(&answer, ANSWER_NOT_FOUND, "");
+    answer = asker_next(&asker);
+    assert_true(span_is(answer.question, "second"));
+    assert_answer(&answer, ANSWER_UNREACHABLE, "waited_too_long");
+    answer = asker_next(&asker);
+    assert_true(span_is(answer.question, "first"));
+    assert_answer(&answer, ANSWER_UNREACHABLE, "timeout");
+    asker_stop(&asker);
+    http_service_stop(fast);
+    hostile_service_stop(slow);
+}
+
+static void test_connectors__stopping_drops_what_is_under_way(void **fixture)
+{
+    (void)fixture;
+    struct hostile_service *service = hostile_service_start(HOSTILE_SILENT, NULL);
+    struct connectors_config config = {.question_ms = 60000, .body_max = 1 << 20, .per_host = 1};
+    struct service_config comfyui = {
+        .name = "comfyui", .profile = "comfyui", .base = hostile_service_url(service)};
+    struct asker asker = asker_start_with(&config, &comfyui);
+    struct effect_request active = asker_request("a", SERVICE_JOB),
+                          waiting = asker_request("b", SERVICE_JOB);
+    connectors_ask(asker.connectors, &active);
+    connectors_ask(asker.connectors, &waiting);
+    uint64_t started_ms = clock_boot_ms();
+    asker_stop(&asker);
+    assert_in_time("stopping", started_ms);
+    hostile_service_stop(service);
+    connectors_destroy(NULL);
+}
+
+/* --- configuration --- */
+
+static void test_connectors__mistakes_in_the_configuration_are_named(void **fixture)
+{
+    const char *bad_block = "10.0.0.0/99";
+    const struct {
+        struct service_config service;
+        const char *message;
+    } rows[] = {
+        {{.name = "a", .profile = "nope"},
+         "service a: no profile \"nope\"; there are: comfyui, mine"},
+        {{.name = "a", .profile = "mine", .base = "ftp://x"}, "service a: \"ftp://x\" is no URL"},
+        {{.name = "a", .profile = "mine", .base = "http://u@x"},
+         "service a: \"http://u@x\" is no URL"},
+        {{.name = "a", .profile = "mine", .allow = &bad_block, .allow_count = 1},
+         "service a: \"10.0.0.0/99\": the block's size"},
+    };
+    (void)fixture;
+    struct connectors_config config = {.question_ms = 1, .body_max = 1, .per_host = 1};
+    struct connectors *connectors = connectors_create(&config);
+    struct error error = {0};
+    assert_true(connectors_add_profile(connectors, "mine.yaml",
+                                       SPAN("profile: mine\nvolatile: false\nstatus:\n"
+                                            "- {request: GET /x, rules: [200 => running]}\n"),
+                                       &error));
+    assert_false(connectors_add_profile(connectors, "bad.yaml", SPAN("profile: x\n"), &error));
+    assert_non_null(strstr(error.message, "bad.yaml: line 1: \"volatile\" is missing"));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_false(connectors_add_service(connectors, &rows[i].service, &error));
+        if (strncmp(error.message, rows[i].message, strlen(rows[i].message)) != 0) {
+            fail_msg("\"%s\" instead of \"%s\"", error.message, rows[i].message);
+        }
+    }
+    struct service_config good = {.name = "a", .profile = "mine", .base = "http://[::1]:8188"};
+    assert_true(connectors_add_service(connectors, &good, &error));
+    assert_false(connectors_add_service(connectors, &good, &error));
+    assert_string_equal(error.message, "service a: given twice");
+    connectors_destroy(connectors);
+}
+
+/* A profile that uses every kind of place: a stored URL, a POST body, a status for a retry. */
+static void test_connectors__other_shapes_of_services_can_be_asked(void **fixture)
+{
+    (void)fixture;
+    static const char yaml[] =
+        "profile: other\nvolatile: true\nstatus:\n"
+        "- request: POST {status_url}\n"
+        "  body: '{\"id\":\"{id:json}\",\"n\":{tag}}'\n"
+        "  rules:\n"
+        "  - '200 & /state = \"done\" & /id = \"{id}\" => completed partial'\n"
+        "  - 200 => retry\n"
+        "result: body\n";
+    struct hostile_service *http =
+        hostile_service_start(HOSTILE_REPLY, JSON("{\"id\":\"j\\\"1\",\"state\":\"done\"}"));
+    struct connectors_config config = {
+        .question_ms = QUESTION_MS, .body_max = 1 << 20, .per_host = 16};
+    struct service_config service = {
+        .name = "comfyui", .profile = "other", .base = "http://127.0.0.1"};
+    struct asker asker = asker_create(&config);
+    struct error error = {0};
+    assert_true(connectors_add_profile(asker.connectors, "other.yaml", SPAN(yaml), &error));
+    assert_true(connectors_add_service(asker.connectors, &service, &error));
+    asker_begin(&asker);
+    struct effect_request request = asker_request("q", "j\"1");
+    request.tag = SPAN("7");
+    connectors_ask(asker.connectors, &request);
+    struct service_answer answer = asker_next(&asker);
+    assert_answer(&answer, ANSWER_INCONCLUSIVE, "no_status_url");
+    char url[96];
+    snprintf(url, sizeof(url), "%s/s?job=1", hostile_service_url(http));
+    request.status_url = span_of(url);
+    connectors_ask(asker.connectors, &request);
+    answer = asker_next(&asker);
+    assert_answer(&answer, ANSWER_COMPLETED, "");
+    assert_true(span_is(answer.flags, "partial"));
+    assert_true(span_is(answer.result, "{\"id\":\"j\\\"1\",\"state\":\"done\"}"));
+    request.service_job = SPAN("another");
+    connectors_ask(asker.connectors, &request);
+    answer = asker_next(&asker);
+    assert_answer(&answer, ANSWER_UNREACHABLE, "retry");
+    asker_stop(&asker);
+    const char *head = hostile_service_last_request(http);
+    assert_memory_equal(head, "POST /s?job=1 HTTP/1.1\r\n", 24);
+    assert_non_null(strstr(head, "\r\nContent-Type: application/json\r\n"));
+    hostile_service_stop(http);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_connectors__comfyui_tells_every_state),
+        cmocka_unit_test(test_connectors__a_large_result_becomes_a_reference),
+        cmocka_unit_test(test_connectors__where_the_worker_said_is_asked_first),
+        cmocka_unit_test(test_connectors__a_thousand_questions_are_all_answered),
+        cmocka_unit_test(test_connectors__a_service_without_a_profile_is_answered_at_once),
+        cmocka_unit_test(test_connectors__a_question_under_way_is_not_asked_twice),
+        cmocka_unit_test(test_connectors__a_slow_host_holds_no_other_one),
+        cmocka_unit_test(test_connectors__stopping_drops_what_is_under_way),
+        cmocka_unit_test(test_connectors__mistakes_in_the_configuration_are_named),
+        cmocka_unit_test(test_connectors__other_shapes_of_services_can_be_asked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
