@@ -30,7 +30,7 @@ STORE = audit audit_read audit_schema audit_snapshot audit_verify audit_write ca
 REPLAY = capture_source compare journal journal_open loop owner replay why why_json why_text
 STREAM = dispatch duty lead live patience queue reader redis redis_url survey
 CONNECTORS = allow connectors profile question rule_parse rules template transport
-CLI =
+CLI = audit config config_rules config_secret config_services main policy_text replay_verb run send send_wait services verb why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
 EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua connectors/comfyui.yaml store/schema.sql
 
@@ -41,7 +41,7 @@ TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamp
 TESTS_REPLAY = loop journal why
 TESTS_STREAM = lead live queue_scripts reader redis
 TESTS_CONNECTORS = allow connectors profile rules template transport
-TESTS_CLI =
+TESTS_CLI = config policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows event_draft small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker
 INTEGRATION = test_scenarios.sh test_events_doc.sh test_audit_doc.sh
 FUZZERS = json yaml codec fold

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/config_rules.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "stream/redis_url.h"
+
+#define LINE_SIZE_MAX 2048
+
+enum key_kind {
+    KEY_NONE,
+    KEY_NUMBER, /* uint64_t */
+    KEY_NAME,   /* 1 to 64 letters, digits, '-', '_', '.' */
+    KEY_TEXT,
+    KEY_WORD,   /* one of `words` */
+    KEY_SECRET, /* the address of a Redis: as it is, env:NAME or file:PATH */
+};
+
+struct key_rule {
+    const char *section, *key;
+    enum key_kind kind;
+    size_t offset; /* in struct config */
+    uint64_t least, most;
+    const char *words; /* parted by blanks; or, for texts, what is allowed */
+    const char *initial;
+    bool is_without_effect; /* nothing in this build reads it */
+};
+
+#define AT(member) offsetof(struct config, member)
+
+static const struct key_rule key_rules[] = {
+    {.section = "salvor",
+     .key = "partitions",
+     .kind = KEY_NUMBER,
+     .offset = AT(partitions),
+     .least = 1,
+     .most = 1,
+     .initial = "1"},
+    {.section = "salvor",
+     .key = "prefix",
+     .kind = KEY_NAME,
+     .offset = AT(prefix),
+     .initial = "salvor"},
+    {.section = "salvor",
+     .key = "data",
+     .kind = KEY_TEXT,
+     .offset = AT(data),
+     .words = "a directory",
+     .initial = "salvor-data"},
+    {.section = "salvor",
+     .key = "tick_ms",
+     .kind = KEY_NUMBER,
+     .offset = AT(tick_ms),
+     .least = 10,
+     .most = 1000,
+     .initial = "250"},
+    {.section = "salvor",
+     .key = "lease_ms",
+     .kind = KEY_NUMBER,
+     .offset = AT(lease_ms),
+     .least = 100,
+     .most = 600000,
+     .initial = "5000"},
+    {.section = "redis",
+     .key = "url",
+     .kind = KEY_SECRET,
+     .offset = AT(redis_url),
+     .words = "redis://[user:password@]host[:port][/db], unix:///path[?db=n], env:NAME, file:PATH",
+     .initial = "redis://127.0.0.1:6379/0"},
+    {.section = "queue",
+     .key = "layout",
+     .kind = KEY_WORD,
+     .offset = AT(queue_layout),
+     .words = "emprops",
+     .initial = "emprops"},
+    {.section = "queue",
+     .key = "prefix",
+     .kind = KEY_TEXT,
+     .offset = AT(queue_prefix),
+     .words = "what stands before the queue's own keys",
+     .initial = ""},
+    {.section = "policy",
+     .key = "ask_wait_ms",
+     .kind = KEY_NUMBER,
+     .offset = AT(ask_wait_ms),
+     .least = 1,
+     .most = 3600000,
+     .initial = "60000"},
+    {.section = "monitor",
+     .key = "listen",
+     .kind = KEY_TEXT,
+     .offset = AT(monitor_listen),
+     .words = "host:port",
+     .is_without_effect = true},
+};
+
+#define KEY_COUNT (sizeof(key_rules) / sizeof(key_rules[0]))
+
+static const char *const sections[] = {"salvor", "redis", "queue", "policy", "services", "monitor"};
+
+bool section_exists(struct span section)
+{
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+        if (span_is(section, sections[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_listed(struct buffer *out, struct span name)
+{
+    if (out->size > 0) {
+        buffer_put_text(out, ", ");
+    }
+    buffer_put_span(out, name);
+}
+
+void section_put_names(struct buffer *out)
+{
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+        put_listed(out, span_of(sections[i]));
+    }
+}
+
+void config_problem(struct config *config, const char *where, const char *format, ...)
+{
+    char line[LINE_SIZE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    for (char *at = line; *at != '\0'; at++) { /* one problem, one line */
+        if ((unsigned char)*at < ' ') {
+            *at = '?';
+        }
+    }
+    buffer_put_text(&config->problems, where);
+    buffer_put_text(&config->problems, ": ");
+    buffer_put_text(&config->problems, line);
+    buffer_put_byte(&config->problems, '\n');
+}
+
+const char *config_text(struct config *config, const char *format, ...)
+{
+    char line[LINE_SIZE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    return arena_copy(&config->arena, span_of(line)).data;
+}
+
+const char *setting_path(struct config *config, const struct setting *setting)
+{
+    const char *service = setting->service;
+    return config_text(config, "%s%s%s.%.*s", setting->section, service != NULL ? "." : "",
+                       service != NULL ? service : "", SPAN_FORMAT(setting->key));
+}
+
+/* --- policy keys: those of the reducers' table; one with a dot names its own section --- */
+
+/* The policy key that section and key mean; POLICY_KEY_COUNT: none. */
+static enum policy_key policy_key_of(const char *section, struct span key)
+{
+    char name[96];
+    bool is_policy = strcmp(section, "policy") == 0;
+    int size = snprintf(name, sizeof(name), "%s%s%.*s", is_policy ? "" : section,
+                        is_policy ? "" : ".", SPAN_FORMAT(key));
+    if (size < 0 || (size_t)size >= sizeof(name) || memchr(key.data, '.', key.size) != NULL) {
+        return POLICY_KEY_COUNT;
+    }
+    return policy_key_named(span_of(name));
+}
+
+static void put_policy_allowed(struct buffer *out, enum policy_key key)
+{
+    const struct policy_key_rule *rule = policy_key_rule(key);
+    if (rule->words == NULL) {
+        buffer_put_text(out, "a whole number from 0 to ");
+        buffer_put_decimal(out, rule->max);
+        return;
+    }
+    struct span words = span_of(rule->words);
+    while (words.size > 0) {
+        put_listed(out, span_cut(&words, ' '));
+    }
+}
+
+/* False (and a problem) when the key does not take the value. */
+static bool policy_value(struct config *config, const struct setting *setting, enum policy_key key,
+                         uint64_t *out)
+{
+    if (policy_value_parse(key, setting->value, out)) {
+        return true;
+    }
+    struct buffer allowed = {0};
+    put_policy_allowed(&allowed, key);
+    config_problem(config, setting->where, "%s: \"%.*s\"; allowed: %.*s",
+                   setting_path(config, setting), SPAN_FORMAT(setting->value), (int)allowed.size,
+                   allowed.data);
+    buffer_fini(&allowed);
+    return false;
+}
+
+/* --- plain keys --- */
+
+static const struct key_rule *rule_of(const char *section, struct span key)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (strcmp(key_rules[i].section, section) == 0 && span_is(key, key_rules[i].key)) {
+            return &key_rules[i];
+        }
+    }
+    return NULL;
+}
+
+static void put_policy_keys(struct buffer *out, const char *section)
+{
+    for (enum policy_key key = 0; key < POLICY_KEY_COUNT; key++) {
+        struct span name = span_of(policy_key_rule(key)->key);
+        bool is_dotted = memchr(name.data, '.', name.size) != NULL;
+        struct span head = is_dotted ? span_cut(&name, '.') : SPAN("policy");
+        if (span_is(head, section)) {
+            put_listed(out, name);
+        }
+    }
+}
+
+static void put_allowed_keys(struct buffer *out, const char *section)
+{
+    bool is_policy = strcmp(section, "policy") == 0;
+    if (is_policy) {
+        put_listed(out, SPAN("preset"));
+        put_listed(out, SPAN("services"));
+    }
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (strcmp(key_rules[i].section, section) == 0) {
+            put_listed(out, span_of(key_rules[i].key));
+        }
+    }
+    put_policy_keys(out, section);
+}
+
+static void unknown_key(struct config *config, const struct setting *setting)
+{
+    struct buffer allowed = {0};
+    if (setting->service != NULL) {
+        put_policy_keys(&allowed, "policy");
+    } else {
+        put_allowed_keys(&allowed, setting->section);
+    }
+    config_problem(config, setting->where, "%s: unknown key; allowed: %.*s",
+                   setting_path(config, setting), (int)allowed.size, allowed.data);
+    buffer_fini(&allowed);
+}
+
+bool config_is_name(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char byte = text.data[i];
+        bool is_fine = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                       (byte >= '0' && byte <= '9') || byte == '-' || byte == '_' || byte == '.';
+        if (!is_fine) {
+            return false;
+        }
+    }
+    return text.size > 0 && text.size <= 64;
+}
+
+static bool is_one_of(struct span text, const char *words)
+{
+    struct span rest = span_of(words);
+    while (rest.size > 0) {
+        if (span_equal(span_cut(&rest, ' '), text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void apply_number(struct config *config, const struct setting *setting,
+                         const struct key_rule *rule)
+{
+    uint64_t number = 0;
+    if (!span_to_number(setting->value, rule->most, &number) || number < rule->least) {
+        const char *path = setting_path(config, setting);
+        if (rule->least == rule->most) {
+            config_problem(config, setting->where, "%s: \"%.*s\"; allowed: %" PRIu64, path,
+                           SPAN_FORMAT(setting->value), rule->least);
+        } else {
+            config_problem(config, setting->where,
+                           "%s: \"%.*s\"; allowed: a whole number from %" PRIu64 " to %" PRIu64,
+                           path, SPAN_FORMAT(setting->value), rule->least, rule->most);
+        }
+        return;
+    }
+    *(uint64_t *)((char *)config + rule->offset) = number;
+}
+
+static void apply_text(struct config *config, char *const *environment,
+                       const struct setting *setting, const struct key_rule *rule)
+{
+    bool may_be_empty = rule->initial != NULL && rule->initial[0] == '\0';
+    const char *allowed = rule->words;
+    bool is_fine = setting->value.size > 0 || may_be_empty;
+    if (rule->kind == KEY_NAME) {
+        allowed = "1 to 64 letters, digits, '-', '_' and '.'";
+        is_fine = config_is_name(setting->value);
+    } else if (rule->kind == KEY_WORD) {
+        is_fine = is_one_of(setting->value, rule->words);
+    }
+    if (!is_fine || strlen(setting->value.data) != setting->value.size) {
+        struct span shown = rule->kind == KEY_SECRET ? SPAN_NONE : setting->value;
+        config_problem(config, setting->where, "%s: \"%.*s\"; allowed: %s",
+                       setting_path(config, setting), SPAN_FORMAT(shown), allowed);
+        return;
+    }
+    bool is_url = rule->kind == KEY_SECRET;
+    const char *value = is_url ? setting_secret(config, environment, setting) : setting->value.data;
+    struct redis_url url;
+    struct error error = {0};
+    if (value != NULL && is_url && !redis_url_parse(value, &url, &error)) {
+        config_problem(config, setting->where, "%s: %s; allowed: %s", setting_path(config, setting),
+                       error.message, allowed);
+    } else if (value != NULL) {
+        *(const char **)((char *)config + rule->offset) = value;
+    }
+}
+
+static void without_effect(struct config *config, const struct setting *setting)
+{
+    buffer_put_text(&config->notes, setting->where);
+    buffer_put_text(&config->notes, ": ");
+    buffer_put_text(&config->notes, setting_path(config, setting));
+    buffer_put_byte(&config->notes, '\n');
+}
+
+/* --- the doors --- */
+
+/* A policy of one service: checked like the policy itself. */
+static void apply_service_policy(struct config *config, const struct setting *setting)
+{
+    enum policy_key key = policy_key_of("policy", setting->key);
+    uint64_t value;
+    if (key == POLICY_KEY_COUNT) {
+        unknown_key(config, setting);
+    } else if (policy_value(config, setting, key, &value)) {
+        without_effect(config, setting);
+    }
+}
+
+void setting_apply(struct config *config, char *const *environment, const struct setting *setting)
+{
+    if (setting->service != NULL) {
+        if (strcmp(setting->section, "services") == 0) {
+            setting_apply_service(config, setting);
+        } else {
+            apply_service_policy(config, setting);
+        }
+        return;
+    }
+    if (strcmp(setting->section, "policy") == 0 && span_is(setting->key, "preset")) {
+        return; /* taken before all others */
+    }
+    enum policy_key key = policy_key_of(setting->section, setting->key);
+    const struct key_rule *rule = rule_of(setting->section, setting->key);
+    if (key != POLICY_KEY_COUNT) {
+        policy_value(config, setting, key, &config->policy.value[key]);
+    } else if (rule == NULL) {
+        unknown_key(config, setting);
+    } else if (rule->kind == KEY_NUMBER) {
+        apply_number(config, setting, rule);
+    } else {
+        apply_text(config, environment, setting, rule);
+    }
+    if (rule != NULL && rule->is_without_effect) {
+        without_effect(config, setting);
+    }
+}
+
+void setting_defaults(struct config *config)
+{
+    char *const nothing[] = {NULL};
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        const struct key_rule *rule = &key_rules[i];
+        if (rule->initial != NULL) {
+            struct setting setting = {
+                .where = "default",
+                .section = rule->section,
+                .key = span_of(rule->key),
+                .value = span_of(rule->initial),
+            };
+            setting_apply(config, nothing, &setting);
+        }
+    }
+    policy_preset(PRESET_SAFE, &config->policy);
+    CHECK(config->problems.size == 0);
+}
+
+void setting_check_all(struct config *config, const char *where)
+{
+    if (config->lease_ms < 4 * config->tick_ms) {
+        config_problem(config, where,
+                       "salvor.lease_ms: %" PRIu64
+                       "; allowed: at least four times tick_ms (%" PRIu64
+                       "), or a lease ends between two ticks",
+                       config->lease_ms, config->tick_ms);
+    }
+    for (uint32_t i = 0; i < config->service_count; i++) {
+        const struct config_service *service = &config->services[i];
+        if (service->profile == NULL) {
+            config_problem(config, service->where, "services.%s.profile: is missing",
+                           service->name);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * The keys of the configuration, section by section, and how one setting is checked and taken. */
+#ifndef SALVOR_CLI_CONFIG_RULES_H
+#define SALVOR_CLI_CONFIG_RULES_H
+
+#include "cli/config.h"
+
+/* One value with the place it came from. Texts are owned by the configuration's arena. */
+struct setting {
+    const char *where;   /* "salvor.yaml:7" or "SALVOR_REDIS_URL" */
+    const char *section; /* "policy" */
+    const char *service; /* under `services` and `policy.services`; else NULL */
+    struct span key;
+    struct span value;
+};
+
+/* Takes the setting, or writes a problem. */
+void setting_apply(struct config *config, char *const *environment, const struct setting *setting);
+/* The same for one under `services`. */
+void setting_apply_service(struct config *config, const struct setting *setting);
+/* What the setting's value, env:NAME or file:PATH (its first line), stands for; any other value is
+ * meant as it is. NULL (and a problem) when there is nothing. */
+const char *setting_secret(struct config *config, char *const *environment,
+                           const struct setting *setting);
+/* "section.key" or "section.service.key", for messages. */
+const char *setting_path(struct config *config, const struct setting *setting);
+/* 1 to 64 letters, digits, '-', '_' and '.'. */
+bool config_is_name(struct span text);
+/* Defaults of every key. */
+void setting_defaults(struct config *config);
+/* What no single key can tell. */
+void setting_check_all(struct config *config, const char *where);
+/* True when `section` is one. */
+bool section_exists(struct span section);
+/* "a, b, c": the names of the sections. */
+void section_put_names(struct buffer *out);
+/* One line of config->problems. */
+__attribute__((format(printf, 3, 4))) void config_problem(struct config *config, const char *where,
+                                                          const char *format, ...);
+/* The service with this name, made when absent; NULL (and a problem) when there are too many or it
+ * is not a name. */
+struct config_service *config_service(struct config *config, const char *where, const char *name);
+/* A formatted text in the arena. */
+__attribute__((format(printf, 2, 3))) const char *config_text(struct config *config,
+                                                              const char *format, ...);
+
+#endif

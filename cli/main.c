@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/verb.h"
+#include "reducers/fold.h"
+
+#ifndef SALVOR_VERSION
+#define SALVOR_VERSION "0.1.0"
+#endif
+
+static const struct verb *const verbs[] = {
+    &verb_run, &verb_replay, &verb_why, &verb_send, &verb_audit,
+};
+
+#define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "Usage: salvor VERB [options] …\n"
+                 "       salvor VERB --help | --help | --version\n\nVerbs:\n");
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        fprintf(out, "  %-8s %s\n", verbs[i]->name, verbs[i]->summary);
+    }
+}
+
+static const struct verb *verb_named(const char *name)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        if (strcmp(verbs[i]->name, name) == 0) {
+            return verbs[i];
+        }
+    }
+    return NULL;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What was printed must have arrived: a full disk behind a pipe is a failure too. */
+static int finish(enum status status)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("salvor: output");
+        return STATUS_FAILED;
+    }
+    return (int)status;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        print_usage(stderr);
+        return STATUS_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("salvor %s (reducers %d)\n", SALVOR_VERSION, REDUCERS_VERSION);
+        return finish(STATUS_FINE);
+    }
+    if (strcmp(argv[1], "--help") == 0) {
+        print_usage(stdout);
+        return finish(STATUS_FINE);
+    }
+    const struct verb *verb = verb_named(argv[1]);
+    if (verb == NULL) {
+        fprintf(stderr, "salvor: unknown verb \"%s\"\n", argv[1]);
+        print_usage(stderr);
+        return STATUS_USAGE;
+    }
+    if (asks_for_help(argc - 2, argv + 2)) {
+        verb_help(verb);
+        return finish(STATUS_FINE);
+    }
+    struct options options;
+    if (!options_parse(verb, argc - 2, argv + 2, &options)) {
+        return STATUS_USAGE;
+    }
+    return finish(verb->run(&options));
+}

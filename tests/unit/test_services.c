@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/services.h"
+#include "tests/lib/folder.h"
+
+static char *const empty_environment[] = {NULL};
+
+static int enter(void **fixture)
+{
+    *fixture = folder_make();
+    return 0;
+}
+
+static int leave(void **fixture)
+{
+    folder_remove(*fixture);
+    return 0;
+}
+
+static const char own_profile[] = "profile: mine\n"
+                                  "volatile: true\n"
+                                  "status:\n"
+                                  "  - request: GET /jobs/{id}\n"
+                                  "    rules:\n"
+                                  "      - 404 => not_found\n";
+
+/* Loads the configuration with "@" standing for the path of the file `profile` in the folder. */
+static void load(struct config *config, const char *folder, const char *text, const char *profile)
+{
+    char path[256], whole[1024];
+    snprintf(path, sizeof(path), "%s", folder_path(folder, "own.yaml"));
+    if (profile != NULL) {
+        file_store(path, span_of(profile));
+    }
+    const char *at = strchr(text, '@');
+    int before = at == NULL ? (int)strlen(text) : (int)(at - text);
+    snprintf(whole, sizeof(whole), "%.*s%s%s", before, text, at == NULL ? "" : path,
+             at == NULL ? "" : at + 1);
+    const char *file = folder_path(folder, "c.yaml");
+    file_store(file, span_of(whole));
+    assert_true(config_load(config, file, empty_environment));
+}
+
+static void test_services__facts_of_the_profiles_come_into_the_policy(void **fixture)
+{
+    struct config config;
+    struct connectors *connectors;
+    load(&config, *fixture,
+         "services:\n  art: {profile: comfyui, base: \"http://127.0.0.1:1\"}\n"
+         "  own: {profile: \"@\", allow: [10.0.0.0/8]}\n",
+         own_profile);
+    assert_true(services_open(&config, &connectors));
+    assert_non_null(connectors);
+    assert_string_equal(config.services[1].profile, "mine");
+    assert_true(policy_service_is_volatile(&config.policy, SPAN("art")));
+    assert_true(policy_service_is_volatile(&config.policy, SPAN("own")));
+    assert_false(policy_service_is_volatile(&config.policy, SPAN("other")));
+    assert_int_equal(config.policy.service_count, 2);
+    connectors_destroy(connectors);
+    config_fini(&config);
+}
+
+/* Every service that is wrong has its line. */
+static void assert_refused(const char *folder, const char *text, const char *profile,
+                           const char *const *parts)
+{
+    struct config config;
+    struct connectors *connectors;
+    load(&config, folder, text, profile);
+    assert_false(services_open(&config, &connectors));
+    assert_null(connectors);
+    buffer_put_byte(&config.problems, '\0');
+    const char *rest = config.problems.data;
+    for (; *parts != NULL; parts++) {
+        rest = strstr(rest, *parts);
+        if (rest == NULL) {
+            fail_msg("\"%s\" is not among: %s", *parts, config.problems.data);
+            return;
+        }
+    }
+    config_fini(&config);
+}
+
+static void test_services__each_problem_has_file_and_line(void **fixture)
+{
+    assert_refused(*fixture,
+                   "services:\n  a: {profile: nobody}\n  b: {profile: comfyui, allow: \"?\"}\n"
+                   "  c: {profile: /nowhere/p.yaml}\n",
+                   NULL,
+                   (const char *const[]){"c.yaml:2: services.a: ", "c.yaml:3: services.b: ",
+                                         "c.yaml:4: services.c.profile: /nowhere/p.yaml: No such",
+                                         NULL});
+    assert_refused(*fixture, "services:\n  own: {profile: \"@\"}\n",
+                   "profile: mine\nvolatile: so\n",
+                   (const char *const[]){"c.yaml:2: services.own.profile: ", "own.yaml", NULL});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_services__facts_of_the_profiles_come_into_the_policy,
+                                        enter, leave),
+        cmocka_unit_test_setup_teardown(test_services__each_problem_has_file_and_line, enter,
+                                        leave),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
