@@ -43,10 +43,10 @@ TESTS_STREAM = lead live queue_scripts reader redis
 TESTS_CONNECTORS = allow connectors profile rules template transport
 TESTS_CLI = config policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows event_draft small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker
-INTEGRATION = test_scenarios.sh test_events_doc.sh test_audit_doc.sh
+INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh test_audit_doc.sh test_command_line.py test_rescue.py test_readme.py test_outage.py test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py test_determinism.py
 FUZZERS = json yaml codec fold
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
-TEST_PROGRAMS = tools/scenario tools/decode_stream tools/make_audit fleet/comfy_service fleet/fleet
+TEST_PROGRAMS = tools/scenario tools/fold_stream tools/decode_stream tools/replay_abroad tools/make_audit fleet/comfy_service fleet/fleet
 
 LIB = $(BUILD)/lib
 # Archives, lowest last, as the linker wants them.
