@@ -25,28 +25,40 @@ LDLIBS   = $(PACKAGE_LIBS) -lm
 
 # --- what is built, folder by folder, in the order of who may include whom ---
 BASE = alloc arena bytes check clock crash error hash json log sha256 yaml
-REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_check policy reduce_answer reduce_deadline reduce_end reduce_hold reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state table timers verdict words
-STORE = audit audit_read audit_schema audit_snapshot audit_verify audit_write capture_files capture_format capture_read capture_write database
+REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_check policy \
+    reduce_answer reduce_deadline reduce_end reduce_hold reduce_loss reduce_operator \
+    reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state table timers \
+    verdict words
+STORE = audit audit_read audit_schema audit_snapshot audit_verify audit_write capture_files \
+    capture_format capture_read capture_write database
 REPLAY = capture_source compare journal journal_open loop owner replay why why_json why_text
 STREAM = dispatch duty lead live patience queue reader redis redis_url survey
 CONNECTORS = allow connectors profile question rule_parse rules template transport
-CLI = audit config config_rules config_secret config_services main policy_text replay_verb run send send_wait services verb why_verb
+CLI = audit config config_rules config_secret config_services main policy_text replay_verb run \
+    send send_wait services verb why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
-EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua connectors/comfyui.yaml store/schema.sql
+EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua \
+    connectors/comfyui.yaml store/schema.sql
 
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
-TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy snapshot table timers
+TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy snapshot \
+    table timers
 TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamper
 TESTS_REPLAY = loop journal why
 TESTS_STREAM = lead live queue_scripts reader redis
 TESTS_CONNECTORS = allow connectors profile rules template transport
 TESTS_CLI = config policy_text services
-TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows event_draft small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker
-INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh test_audit_doc.sh test_command_line.py test_rescue.py test_readme.py test_outage.py test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py test_determinism.py
+TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows \
+    event_draft small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker
+INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh \
+    test_audit_doc.sh test_command_line.py test_rescue.py test_readme.py test_outage.py \
+    test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \
+    test_determinism.py
 FUZZERS = json yaml codec fold
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
-TEST_PROGRAMS = tools/scenario tools/fold_stream tools/decode_stream tools/replay_abroad tools/make_audit fleet/comfy_service fleet/fleet
+TEST_PROGRAMS = tools/scenario tools/fold_stream tools/decode_stream tools/replay_abroad \
+    tools/make_audit bench/bench fleet/comfy_service fleet/fleet
 
 LIB = $(BUILD)/lib
 # Archives, lowest last, as the linker wants them.
