@@ -247,13 +247,13 @@ fuzz-run: $(FUZZ_PROGRAMS)
 
 # --- for people ---
 demo: ## install what is missing, build, and watch Salvor rescue five jobs
-	@tools/install-packages test
-	$(AGAIN) all $(PROGRAMS)
+	@tools/install-packages demo
+	$(AGAIN) all $(FLEET)
 	@tools/demo
 
 bench: ## measure: reading, folding, committing, replaying, memory
-	@tools/install-packages test
-	$(AGAIN) all $(PROGRAMS)
+	@tools/install-packages demo
+	$(AGAIN) all $(BUILD)/tests/bench/bench
 	@tools/bench
 
 hooks: ## install the pre-commit hook
