@@ -32,10 +32,10 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_c
 STORE = audit audit_read audit_schema audit_snapshot audit_verify audit_write capture_files \
     capture_format capture_read capture_write database
 REPLAY = capture_source compare journal journal_open loop owner replay why why_json why_text
-STREAM = dispatch duty lead live patience queue reader redis redis_url survey
+STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey
 CONNECTORS = allow connectors profile question rule_parse rules template transport
 CLI = audit config config_rules config_secret config_services main policy_text replay_verb run \
-    send send_wait services verb why_verb
+    send send_wait services tell verb why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
 EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua \
     connectors/comfyui.yaml store/schema.sql
@@ -50,11 +50,13 @@ TESTS_STREAM = lead live queue_scripts reader redis
 TESTS_CONNECTORS = allow connectors profile rules template transport
 TESTS_CLI = config policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows \
-    event_draft small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker
+    event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker
 INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh \
     test_audit_doc.sh test_command_line.py test_rescue.py test_readme.py test_outage.py \
     test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \
-    test_determinism.py
+    test_words_doc.py test_demo.sh
+# Runs when all others have left their captures.
+LAST = test_determinism.py
 FUZZERS = json yaml codec fold
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
 TEST_PROGRAMS = tools/scenario tools/fold_stream tools/decode_stream tools/replay_abroad \
@@ -155,7 +157,7 @@ test: ## install what is missing, build, run all tests
 
 test-run: all $(UNIT_TESTS) $(SCENARIO) $(PROGRAMS) $(FLEET) $(INTEGRATION_C)
 	@rm -rf $(BUILD)/captures
-	@tools/run-tests $(UNIT_TESTS) $(INTEGRATION_TESTS)
+	@tools/run-tests $(INTEGRATION_TESTS) $(UNIT_TESTS) -- $(addprefix tests/integration/,$(LAST))
 
 define unit # $(1) list suffix, $(2) folder
 unit-$(2): $$(addprefix $(BUILD)/tests/unit/test_,$$(TESTS_$(1)))
@@ -178,16 +180,23 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	    BUILD=$(BUILD)/asan OPTIMIZE=-O1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
-tsan: ## all tests under ThreadSanitizer
-	TSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory $(PARALLEL) test-run \
+# Where threads meet: the connectors and the log, alone and in the running program.
+THREADED = $(addprefix $(BUILD)/tests/unit/test_,log connectors transport live) \
+    $(addprefix tests/integration/,test_rescue.py test_service_faults.py test_stop.py test_crash.py)
+
+tsan: ## the tests in which threads meet, under ThreadSanitizer
+	TSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory $(PARALLEL) threads-run \
 	    BUILD=$(BUILD)/tsan OPTIMIZE=-O1 SANITIZE="-fsanitize=thread -fno-omit-frame-pointer"
+
+threads-run: all $(UNIT_TESTS) $(FLEET) $(BUILD)/tests/tools/fold_stream
+	@tools/run-tests $(THREADED)
 
 valgrind: $(UNIT_TESTS) ## the unit tests under valgrind
 	@TEST_WRAPPER="valgrind -q --error-exitcode=9 --leak-check=full --trace-children=no" \
 	    tools/run-tests $(UNIT_TESTS)
 
 coverage: ## all tests with gcov; the reducers must reach 100 %, the whole 85 % of lines
-	$(AGAIN) test-run BUILD=$(BUILD)/coverage OPTIMIZE=-O0 \
+	$(AGAIN) test-run BUILD=$(BUILD)/coverage OPTIMIZE=-O0 LAST= \
 	    SANITIZE="--coverage -fprofile-update=atomic"
 	tools/coverage $(BUILD)/coverage
 
@@ -248,7 +257,10 @@ fuzz-run: $(FUZZ_PROGRAMS)
 # --- for people ---
 demo: ## install what is missing, build, and watch Salvor rescue five jobs
 	@tools/install-packages demo
-	$(AGAIN) all $(FLEET)
+	@echo "building; what make says goes to $(BUILD)/demo.log"
+	+@mkdir -p $(BUILD) && \
+	    $(MAKE) --no-print-directory $(PARALLEL) all $(FLEET) >$(BUILD)/demo.log 2>&1 || \
+	    { tail -n 30 $(BUILD)/demo.log; exit 1; }
 	@tools/demo
 
 bench: ## measure: reading, folding, committing, replaying, memory
@@ -264,14 +276,15 @@ install: all ## install program and man page under PREFIX (/usr/local)
 	install -D -m 644 cli/salvor.1 $(DESTDIR)$(PREFIX)/share/man/man1/salvor.1
 
 ci: ## everything that a change must pass; the same line CI runs
+	$(AGAIN) test WERROR=-Werror
 	@tools/install-packages check
-	$(AGAIN) test-run WERROR=-Werror
 	$(AGAIN) format-check
 	$(AGAIN) tidy
 	$(AGAIN) purity WERROR=-Werror
 	$(AGAIN) asan WERROR=-Werror
 	$(AGAIN) tsan WERROR=-Werror
 	$(AGAIN) valgrind WERROR=-Werror
+	$(AGAIN) coverage WERROR=-Werror
 	$(AGAIN) fuzz WERROR=-Werror FUZZ_SECONDS=20
 
 help: ## list the targets

@@ -7,7 +7,7 @@
 #include "base/check.h"
 
 #define BUFFER_CAPACITY_MIN 64
-#define DECIMAL_SIZE_MAX    20 /* digits of UINT64_MAX */
+#define DECIMAL_SIZE_MAX    (NUMBER_TEXT_SIZE - 1)
 #define VARINT_SIZE_MAX     10 /* groups of seven bits in 64 */
 
 struct span span_of(const char *text)
@@ -68,6 +68,26 @@ bool span_to_number(struct span span, uint64_t max, uint64_t *out)
     return true;
 }
 
+/* Puts the digits before `end`; returns the first. */
+static char *put_digits(char *end, uint64_t number)
+{
+    do {
+        *--end = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return end;
+}
+
+struct number_text number_text(uint64_t number)
+{
+    char digits[DECIMAL_SIZE_MAX];
+    char *end = digits + sizeof(digits);
+    const char *first = put_digits(end, number);
+    struct number_text out = {{0}};
+    memcpy(out.text, first, (size_t)(end - first));
+    return out;
+}
+
 void buffer_fini(struct buffer *buffer)
 {
     mem_free(buffer->data);
@@ -123,12 +143,9 @@ void buffer_put_byte(struct buffer *buffer, uint8_t byte)
 void buffer_put_decimal(struct buffer *buffer, uint64_t number)
 {
     char digits[DECIMAL_SIZE_MAX];
-    size_t first = sizeof(digits);
-    do {
-        digits[--first] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    buffer_put(buffer, digits + first, sizeof(digits) - first);
+    char *end = digits + sizeof(digits);
+    const char *first = put_digits(end, number);
+    buffer_put(buffer, first, (size_t)(end - first));
 }
 
 void buffer_put_varint(struct buffer *buffer, uint64_t number)

@@ -31,6 +31,14 @@ struct span span_cut(struct span *rest, char separator);
 /* Unsigned decimal without sign, blank or leading zero, at most `max`; else false, `*out` alone. */
 bool span_to_number(struct span span, uint64_t max, uint64_t *out);
 
+/* A number in decimal, 0-terminated. */
+#define NUMBER_TEXT_SIZE 21 /* digits of UINT64_MAX, and the 0 */
+struct number_text {
+    char text[NUMBER_TEXT_SIZE];
+};
+
+struct number_text number_text(uint64_t number);
+
 /* Owned bytes. Zero-initialise with {0}; `limit` 0 means BUFFER_LIMIT. Growing past the limit is a
  * bug (CHECK): callers bound their input first. */
 #define BUFFER_LIMIT ((size_t)1 << 32)

@@ -16,7 +16,8 @@
     X(UNREACHABLE, "unreachable") /* no connection, or it broke: the outcome may be unknown */   \
     X(BUSY, "busy")               /* refused for now: LOADING, OOM, BUSY, MISCONF, NOREPLICAS */ \
     X(FENCED, "fenced")           /* somebody else leads */                                      \
-    X(REFUSED, "refused")         /* the server will not: rights, types, version */              \
+    X(REFUSED, "refused")         /* the server will not: types, version */                      \
+    X(DENIED, "denied")           /* the server knows us not, or a right is missing */           \
     X(HISTORY, "history")         /* the stream is not the one we folded */                      \
     X(STOPPED, "stopped")         /* asked to stop */
 

@@ -15,6 +15,7 @@
 
 #define VARIABLE_PREFIX "SALVOR_"
 #define SETTINGS_MAX    4096
+#define READ_SIZE       65536
 
 /* All settings, the file's before the environment's, which therefore hold. */
 struct settings {
@@ -160,35 +161,31 @@ static void read_root(struct settings *settings, const struct yaml_node *root)
     }
 }
 
-static bool read_bytes(struct settings *settings, bool is_required, struct buffer *out)
+bool config_read_file(const char *path, struct buffer *out)
 {
-    int fd = open(settings->file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT && !is_required) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
         return false;
     }
-    ssize_t size = -1;
-    while (fd >= 0 && out->size <= YAML_SIZE_MAX) {
-        size = read(fd, buffer_reserve(out, 65536), 65536);
-        if (size <= 0) {
-            break;
-        }
-        out->size += (size_t)size;
+    ssize_t size = 1;
+    while (size > 0 && out->size <= YAML_SIZE_MAX) {
+        size = read(fd, buffer_reserve(out, READ_SIZE), READ_SIZE);
+        out->size += size > 0 ? (size_t)size : 0;
     }
     int cause = errno;
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (size < 0) {
-        config_problem(settings->config, settings->file, "%s", strerror(cause));
-        return false;
-    }
-    return true;
+    close(fd);
+    errno = cause;
+    return size >= 0;
 }
 
 static void read_file(struct settings *settings, bool is_required)
 {
     struct buffer bytes = {0};
-    if (read_bytes(settings, is_required, &bytes)) {
+    if (!config_read_file(settings->file, &bytes)) {
+        if (errno != ENOENT || is_required) {
+            config_problem(settings->config, settings->file, "%s", strerror(errno));
+        }
+    } else {
         struct error error = {0};
         const struct yaml_node *root =
             yaml_parse(&settings->config->arena, buffer_span(&bytes), &error);
@@ -217,6 +214,18 @@ static struct span lowered(struct config *config, struct span text)
     return (struct span){bytes, copy.size};
 }
 
+/* Variables of ours that set nothing here. */
+static bool is_no_setting(struct span name)
+{
+    static const char *const others[] = {"SALVOR_CRASH_POINT", "SALVOR_FIXTURES", "SALVOR_SPECS"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (span_is(name, others[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void read_variable(struct settings *settings, struct span name, const char *value)
 {
     struct config *config = settings->config;
@@ -224,7 +233,12 @@ static void read_variable(struct settings *settings, struct span name, const cha
                                                      name.size - sizeof(VARIABLE_PREFIX) + 1});
     struct span section = span_cut(&rest, '_');
     if (!section_exists(section) || rest.size == 0) {
-        return; /* another program's, or one of a test */
+        if (!is_no_setting(name)) {
+            config_problem(config, arena_copy(&config->arena, name).data,
+                           "no such section; allowed: SALVOR_SECTION_KEY, as in "
+                           "SALVOR_SALVOR_DATA, SALVOR_REDIS_URL, SALVOR_POLICY_EFFECTS");
+        }
+        return;
     }
     struct setting setting = {
         .where = arena_copy(&config->arena, name).data,

@@ -24,6 +24,9 @@ const char *setting_secret(struct config *config, char *const *environment,
                            const struct setting *setting);
 /* "section.key" or "section.service.key", for messages. */
 const char *setting_path(struct config *config, const struct setting *setting);
+/* Appends a YAML file's bytes; of one that is larger than YAML_SIZE_MAX enough for yaml_parse to
+ * say so. False: errno tells why. */
+bool config_read_file(const char *path, struct buffer *out);
 /* 1 to 64 letters, digits, '-', '_' and '.'. */
 bool config_is_name(struct span text);
 /* Defaults of every key. */

@@ -62,9 +62,9 @@ void setting_apply_service(struct config *config, const struct setting *setting)
         if (strncmp(service->base, "http://", 7) != 0 &&
             strncmp(service->base, "https://", 8) != 0) {
             config_problem(config, setting->where,
-                           "%s: \"%s\"; allowed: http://host[:port][/path], https://…",
-                           setting_path(config, setting), service->base);
-            service->base = NULL; /* told; nobody need look at it again */
+                           "%s: no URL to ask; allowed: http://host[:port][/path], https://…",
+                           setting_path(config, setting)); /* the value may hold a password */
+            service->base = NULL;                          /* told; nobody need look at it again */
         }
     } else if (span_is(setting->key, "allow")) {
         apply_allow(config, setting, service);

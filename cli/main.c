@@ -38,7 +38,7 @@ static const struct verb *verb_named(const char *name)
 static bool asks_for_help(int argc, char **argv)
 {
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             return true;
         }
     }
@@ -66,7 +66,13 @@ int main(int argc, char **argv)
         printf("salvor %s (reducers %d)\n", SALVOR_VERSION, REDUCERS_VERSION);
         return finish(STATUS_FINE);
     }
-    if (strcmp(argv[1], "--help") == 0) {
+    bool is_help = strcmp(argv[1], "help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                   strcmp(argv[1], "--help") == 0;
+    if (is_help && argc > 2 && verb_named(argv[2]) != NULL) {
+        verb_help(verb_named(argv[2]));
+        return finish(STATUS_FINE);
+    }
+    if (is_help) {
         print_usage(stdout);
         return finish(STATUS_FINE);
     }

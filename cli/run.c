@@ -14,6 +14,7 @@
 #include "cli/config.h"
 #include "cli/policy_text.h"
 #include "cli/services.h"
+#include "cli/tell.h"
 #include "cli/verb.h"
 #include "replay/journal.h"
 #include "replay/owner.h"
@@ -47,7 +48,7 @@ const struct verb verb_run = {
 
 /* --- stopping --- */
 
-static volatile int stop_asked;
+static volatile sig_atomic_t stop_asked;
 static int wake_fd = -1; /* written when a stop is asked or an answer waits */
 
 static void ask_to_stop(int signal_number)
@@ -117,6 +118,7 @@ struct run {
     struct state *state;
     struct journal *journal;
     struct live *live;
+    struct teller *teller;
 };
 
 /* The url without user and password. */
@@ -180,6 +182,7 @@ static bool open_live(struct run *run, struct error *error)
         .owner = run->owner.id,
         .policy_text = buffer_span(&run->policy.text),
         .policy_hash = run->policy.hash.text,
+        .applies = run->config.policy.value[POLICY_EFFECTS] == EFFECTS_APPLY,
         .asker = {.self = run->connectors, .ask = ask_connectors, .take_answer = take_answer},
         .wake_fd = wake_fd,
         .stop = &stop_asked,
@@ -207,11 +210,12 @@ static bool open_journal(struct run *run, struct error *error)
 
 static bool work(struct run *run, struct error *error)
 {
+    run->teller = teller_create();
     struct loop loop = {
         .state = run->state,
         .source = live_source(run->live),
-        .sinks = {journal_sink(run->journal), live_sink(run->live)},
-        .sink_count = 2,
+        .sinks = {journal_sink(run->journal), teller_sink(run->teller), live_sink(run->live)},
+        .sink_count = 3,
         .has_crash_points = true,
     };
     block_signals(SIG_BLOCK);
@@ -223,6 +227,7 @@ static bool work(struct run *run, struct error *error)
 static void close_all(struct run *run)
 {
     live_close(run->live);
+    teller_destroy(run->teller);
     connectors_destroy(run->connectors);
     journal_close(run->journal);
     if (run->state != NULL) {

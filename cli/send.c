@@ -10,6 +10,7 @@
 #include "cli/services.h"
 #include "cli/verb.h"
 #include "reducers/codec.h"
+#include "stream/names.h"
 #include "stream/redis.h"
 
 extern char **environ;
@@ -209,9 +210,9 @@ static bool message_from_policy(struct message *message, const struct options *o
 static bool message_append(const struct message *message, const struct config *config,
                            struct stream_id *id, struct error *error)
 {
-    char key[128];
-    snprintf(key, sizeof(key), "%s:{0}:events", config->prefix);
-    struct span arguments[3 + 2 * ENTRY_FIELDS_MAX] = {SPAN("XADD"), span_of(key), SPAN("*")};
+    struct key_name stream = names_stream(config->prefix, 0);
+    struct span arguments[3 + 2 * ENTRY_FIELDS_MAX] = {SPAN("XADD"), span_of(stream.text),
+                                                       SPAN("*")};
     uint32_t count = 3;
     for (uint32_t i = 0; i < message->count; i++) {
         arguments[count++] = message->names[i];
@@ -247,7 +248,7 @@ static enum status message_send(const struct message *message, const struct conf
             status = verb_fail(&verb_send, &error);
         } else {
             send_wait_print(&wait, options->value[JSON] != NULL);
-            status = is_decided ? STATUS_FINE : STATUS_DIFFERENT;
+            status = is_decided && !wait.is_refused ? STATUS_FINE : STATUS_DIFFERENT;
         }
     }
     send_wait_fini(&wait);

@@ -32,6 +32,7 @@ static void keep_decision(struct send_wait *wait, const struct decision *decisio
 {
     struct buffer *text = &wait->text;
     wait->decision_count++;
+    wait->is_refused |= decision->action == ACTION_IGNORE || decision->action == ACTION_QUARANTINE;
     buffer_put_span(text, decision->id);
     buffer_put_byte(text, ' ');
     buffer_put_text(text, action_text(decision->action));
@@ -115,7 +116,7 @@ void send_wait_print(const struct send_wait *wait, bool is_json)
         if (wait->wait_ms > 0 && !wait->is_folded) {
             buffer_put_text(&out, "not folded yet: is `salvor run` at work on this data?\n");
         } else if (wait->is_folded && wait->decision_count == 0) {
-            buffer_put_text(&out, "folded: nothing was to be decided\n");
+            buffer_put_text(&out, "folded; it led to no decision\n");
         }
     }
     fwrite(out.data, 1, out.size, stdout);

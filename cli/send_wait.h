@@ -15,6 +15,7 @@ struct send_wait {
     struct audit *audit;
     uint64_t ordinal; /* where the audit stood before */
     bool is_folded;   /* the audit's position has passed the entry */
+    bool is_refused;  /* one of the decisions ignores the event or quarantines it */
     uint32_t decision_count;
     struct buffer text, json; /* the decisions, in both forms */
 };

@@ -2,9 +2,7 @@
 #include "cli/services.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/yaml.h"
 #include "cli/config_rules.h"
@@ -13,22 +11,6 @@
 #define BODY_MAX       (UINT64_C(4) << 20)
 #define PER_HOST       16
 #define PROFILE_SUFFIX ".yaml"
-
-static bool read_file(const char *path, struct buffer *out)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = -1;
-    while (fd >= 0 && out->size <= YAML_SIZE_MAX &&
-           (size = read(fd, buffer_reserve(out, 65536), 65536)) > 0) {
-        out->size += (size_t)size;
-    }
-    int cause = errno;
-    if (fd >= 0) {
-        close(fd);
-    }
-    errno = cause;
-    return size >= 0;
-}
 
 /* A profile of the user's own, named by its file: the service then takes the name that stands in
  * it. */
@@ -39,7 +21,7 @@ static bool load_profile(struct config *config, struct connectors *connectors,
     struct error error = {0};
     bool is_loaded = false;
     const char *path = service->profile;
-    if (!read_file(path, &bytes)) {
+    if (!config_read_file(path, &bytes)) {
         error_set(&error, ERROR_USAGE, "%s: %s", path, strerror(errno));
     } else if (connectors_add_profile(connectors, path, buffer_span(&bytes), &error)) {
         const struct yaml_node *root = yaml_parse(&config->arena, buffer_span(&bytes), &error);

@@ -36,7 +36,7 @@ struct service_answer {
     uint64_t latency_ms;     /* all requests of this question together */
     struct span word;        /* the service's own status word, or what went wrong; may be empty */
     struct span body_sha256; /* hexadecimal, of the deciding body; empty without one */
-    struct span result;      /* the result's reference, at most 1,024 bytes */
+    struct span result; /* at most 1,024 bytes: a text as it is, else JSON; larger: where it is */
 };
 
 /* The profiles that Salvor ships (comfyui) are loaded already. The caller owns the result. */

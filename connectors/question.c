@@ -189,11 +189,16 @@ free_body:
     return word == NULL;
 }
 
-/* The result itself where it is short, else where it is and what it was. */
+/* The result itself where it is short, else where it is and what it was. A text as it is, any other
+ * value as JSON: UTF-8 both, since the reply was parsed as JSON. */
 static void set_result(struct question *question, const struct json *value)
 {
     struct buffer text = {0};
-    json_write(value, &text);
+    if (json_kind(value) == JSON_KIND_TEXT) {
+        buffer_put_span(&text, json_text(value));
+    } else {
+        json_write(value, &text);
+    }
     if (text.size <= ANSWER_RESULT_MAX) {
         buffer_put_span(&question->result, buffer_span(&text));
     } else {

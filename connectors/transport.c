@@ -117,9 +117,8 @@ bool transport_allow_url(struct allow *list, const char *url, struct error *erro
     char *host = NULL;
     CURLU *parsed = url_parse(url, &host);
     if (parsed == NULL) {
-        return error_set(error, ERROR_USAGE,
-                         "\"%.120s\" is no URL to ask; allowed: http or https, without a user",
-                         url);
+        return error_set(error, ERROR_USAGE, /* without it: it may hold a password */
+                         "the base is no URL to ask; allowed: http or https, without a user");
     }
     bool is_added = allow_add(list, host, error);
     curl_url_cleanup(parsed);

@@ -5,6 +5,16 @@
 #include "base/check.h"
 #include "reducers/folding.h"
 
+/* A worker that is gone, holds nothing and has nothing under way is remembered by count. */
+static void note_idle(struct folding *folding, struct worker *worker)
+{
+    bool is_missed = worker->core.phase == WORKER_ACTIVE || worker->core.phase == WORKER_STOPPING ||
+                     worker->jobs.count > 0 || worker->open != NULL;
+    if (!is_missed && !worker->gone.is_linked) {
+        list_append(&folding->state->gone, &worker->gone);
+    }
+}
+
 void apply_close(struct folding *folding, struct effect *effect, enum effect_outcome outcome,
                  struct span found)
 {
@@ -12,14 +22,19 @@ void apply_close(struct folding *folding, struct effect *effect, enum effect_out
     CHECK(outcome != OUTCOME_NONE);
     CHECK(!effect->is_withdrawn);
     rows_change(folding, effect->node.key, SPAN_NONE, effect->kind, SPAN_NONE, outcome, found);
+    struct worker *released =
+        effect->kind == EFFECT_RELEASE ? table_find(&state->workers, effect->worker) : NULL;
     if (outcome != OUTCOME_WITHDRAWN || effect->kind == EFFECT_ASK) {
         state_remove_effect(state, effect);
-        return;
+    } else {
+        /* It may have been carried out before it was withdrawn; its outcome would tell. */
+        state_detach_effect(state, effect);
+        effect->is_withdrawn = true;
+        list_append(&state->withdrawn, &effect->withdrawn);
     }
-    /* It may have been carried out before it was withdrawn; its outcome would tell. */
-    state_detach_effect(state, effect);
-    effect->is_withdrawn = true;
-    list_append(&state->withdrawn, &effect->withdrawn);
+    if (released != NULL) {
+        note_idle(folding, released);
+    }
 }
 
 static struct span target_of(struct folding *folding, enum effect_kind kind, const struct job *job,
@@ -67,16 +82,6 @@ static struct effect *open_effect(struct folding *folding, struct span decision,
         state_keep(&effect->worker, worker->node.key);
     }
     return effect;
-}
-
-static void note_idle(struct folding *folding, struct worker *worker)
-{
-    bool is_missed = worker->core.phase == WORKER_ACTIVE || worker->core.phase == WORKER_STOPPING ||
-                     worker->jobs.count > 0;
-    if (is_missed || worker->gone.is_linked) {
-        return;
-    }
-    list_append(&folding->state->gone, &worker->gone);
 }
 
 static void change_holder(struct folding *folding, struct job *job, struct worker *holder)

@@ -40,7 +40,6 @@ enum effect_outcome { EFFECT_OUTCOMES(X) EFFECT_OUTCOME_COUNT };
 
 /* Static texts; *_named gives the NONE member for an unknown word. */
 const char *effect_kind_text(enum effect_kind kind);
-enum effect_kind effect_kind_named(struct span text);
 const char *effect_outcome_text(enum effect_outcome outcome);
 enum effect_outcome effect_outcome_named(struct span text);
 

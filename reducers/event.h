@@ -77,9 +77,9 @@ struct span entry_kept(struct span raw);
     X(WALL_MS, "wall_ms", NUMBER, INT64_MAX)             \
     X(HASH_ORDINAL, "hash_ordinal", NUMBER, INT64_MAX)   \
     X(STATE_HASH, "state_hash", ID, ID_SIZE_MAX)         \
-    X(EPOCH, "epoch", NUMBER, INT64_MAX)                 \
+    X(EPOCH, "epoch", NUMBER, EPOCH_MAX)                 \
     X(OWNER, "owner", ID, ID_SIZE_MAX)                   \
-    X(TIMELINE, "timeline", NUMBER, INT64_MAX)           \
+    X(TIMELINE, "timeline", NUMBER, EPOCH_MAX)           \
     X(REDUCERS, "reducers", NUMBER, COUNT_MAX)           \
     X(ORDINAL, "ordinal", NUMBER, INT64_MAX)             \
     X(LOST_COUNT, "count", NUMBER, INT64_MAX)            \
@@ -110,6 +110,8 @@ struct span entry_kept(struct span raw);
 
 #define MS_MAX    INT64_C(31536000000000) /* a thousand years: sums of two clocks stay in range */
 #define COUNT_MAX 1000000
+#define EPOCH_MAX \
+    INT64_C(9007199254740991) /* 2^53 - 1: what the scripts of the queue count exactly */
 
 #define X(name, text, kind, max) FIELD_##name,
 enum event_field { EVENT_FIELDS(X) EVENT_FIELD_COUNT };

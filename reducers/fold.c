@@ -9,6 +9,8 @@
 #include "base/check.h"
 #include "reducers/folding.h"
 
+#define EPOCH_STEP_MAX 1000000
+
 typedef void (*fold_fn)(struct folding *folding);
 
 /* Types that this version records and counts without judging. */
@@ -56,16 +58,22 @@ static bool is_leaders_word(const struct state *state, const struct event *event
            span_equal(event_text(event, FIELD_OWNER), state->owner);
 }
 
+/* Epochs rise, and not by leaps: a far one would leave none for the leaders to come. */
+static bool is_next_epoch(const struct state *state, const struct event *event)
+{
+    uint64_t epoch = event_number(event, FIELD_EPOCH);
+    uint64_t timeline = event_number(event, FIELD_TIMELINE);
+    return epoch > state->epoch && epoch - state->epoch <= EPOCH_STEP_MAX &&
+           timeline >= state->timeline && timeline - state->timeline <= EPOCH_STEP_MAX;
+}
+
 /* An event that only the leader appends, and that the leader of this epoch did not append. */
 static bool is_forged(const struct state *state, const struct event *event)
 {
     switch (event_type_rule(event->type)->reach) {
     case REACH_LEADER:
-        if (event->type == EVENT_EPOCH) {
-            return event_number(event, FIELD_EPOCH) <= state->epoch ||
-                   event_number(event, FIELD_TIMELINE) < state->timeline;
-        }
-        return !is_leaders_word(state, event);
+        return event->type == EVENT_EPOCH ? !is_next_epoch(state, event)
+                                          : !is_leaders_word(state, event);
     case REACH_LEADER_OR_OPERATOR:
         return span_is(event_text(event, FIELD_ORIGIN), "file") && !is_leaders_word(state, event);
     default:
@@ -86,14 +94,17 @@ static bool has_bad_attempt(const struct event *event)
            event_number(event, FIELD_ATTEMPT) == 0;
 }
 
-/* True when the producer sent this before: its own `id` tells, which is one worker's own. */
+/* True when the producer sent this before: its own `id` tells, which is one worker's own.
+ * Heartbeats and progress are counted, however often they come. */
 static bool is_sent_twice(struct folding *folding)
 {
     struct state *state = folding->state;
     struct span worker = event_text(folding->event, FIELD_WORKER);
     struct span id = event_text(folding->event, FIELD_ID);
-    bool is_producers = event_type_rule(folding->event->type)->reach == REACH_ANYONE;
-    if (!is_producers || id.size == 0) {
+    enum event_type type = folding->event->type;
+    bool is_told_once = event_type_rule(type)->reach == REACH_ANYONE &&
+                        type != EVENT_WORKER_HEARTBEAT && type != EVENT_JOB_PROGRESS;
+    if (!is_told_once || id.size == 0) {
         return false;
     }
     char bytes[PRODUCER_ID_MAX];
@@ -133,6 +144,8 @@ static void reset_output(struct fold_output *output)
     arena_reset(&output->arena);
     output->decision_count = output->change_count = 0;
     output->is_policy_new = output->is_epoch_new = false;
+    output->problem = NULL;
+    output->field = SPAN_NONE;
 }
 
 void fold_entry(struct state *state, const struct entry *entry, struct fold_output *output)

@@ -20,8 +20,10 @@ struct fold_output {
     uint32_t decision_count, decision_capacity;
     struct effect_change *changes; /* owned, in order: requests, settlements, withdrawals */
     uint32_t change_count, change_capacity;
-    bool is_policy_new; /* the policy in force changed: state_policy_text tells it */
-    bool is_epoch_new;  /* an epoch began: every open effect is to be issued again */
+    bool is_policy_new;  /* the policy in force changed: state_policy_text tells it */
+    bool is_epoch_new;   /* an epoch began: every open effect is to be issued again */
+    const char *problem; /* of a quarantined entry, else NULL; static */
+    struct span field;   /* that has it; may be empty */
 };
 
 void fold_output_fini(struct fold_output *output);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * One event on its way through the fold: what fold.c, apply.c and rows.c share. */
+ * One event on its way through the fold: what fold*.c, apply.c and rows.c share. */
 #ifndef SALVOR_REDUCERS_FOLDING_H
 #define SALVOR_REDUCERS_FOLDING_H
 

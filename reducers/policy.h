@@ -33,7 +33,7 @@
     X(GRACE_MS, "grace_ms", NULL, MS_MAX, 5000, 0)                                             \
     X(QUEUE_FAILURES, "queue.failures", "salvor queue", 0, QUEUE_FAILURES_QUEUE,               \
       QUEUE_FAILURES_QUEUE)                                                                    \
-    X(REMEMBER, "remember", NULL, 10000000, 100000, 100000)
+    X(REMEMBER, "remember", NULL, 1000000, 100000, 100000)
 
 #define X(name, key, words, max, safe, seed) POLICY_##name,
 enum policy_key { POLICY_KEYS(X) POLICY_KEY_COUNT };

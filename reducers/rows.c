@@ -181,6 +181,8 @@ void rows_quarantine(struct folding *folding, enum reason reason, const char *pr
     put_key(&json, "field", &is_first);
     buffer_put_json_string(&json, field);
     buffer_put_byte(&json, '}');
+    folding->output->problem = problem;
+    folding->output->field = keep_span(folding, field);
     decision->evidence = keep(folding, &json);
     folding->state->counter[COUNTER_QUARANTINED]++;
 }

@@ -155,11 +155,7 @@ void state_forget(struct state *state)
         state_remove_effect(state, LINK_ELEMENT(state->withdrawn.first, struct effect, withdrawn));
     }
     while (state->gone.count > GONE_WORKERS_MAX) {
-        struct worker *oldest = LINK_ELEMENT(state->gone.first, struct worker, gone);
-        if (oldest->open != NULL) {
-            break; /* Its release is still under way. */
-        }
-        state_remove_worker(state, oldest);
+        state_remove_worker(state, LINK_ELEMENT(state->gone.first, struct worker, gone));
     }
 }
 
@@ -206,25 +202,10 @@ struct state_summary state_summary(const struct state *state)
         .jobs_open = state->jobs.arrivals.count - state->finished.count,
         .effects_open = state->effects.arrivals.count - state->withdrawn.count,
         .unknown_types = state->counter[COUNTER_UNKNOWN_TYPES],
-        .not_ours = state->counter[COUNTER_NOT_OURS],
         .heartbeats = state->counter[COUNTER_HEARTBEATS],
         .events = state->counter[COUNTER_EVENTS],
     };
     return summary;
-}
-
-struct state_tally state_tally(const struct state *state)
-{
-    struct state_tally tally = {0};
-    for (struct worker *worker = table_oldest(&state->workers); worker;
-         worker = table_next(worker)) {
-        tally.workers_active += worker->core.phase == WORKER_ACTIVE;
-    }
-    for (struct job *job = table_oldest(&state->jobs); job; job = table_next(job)) {
-        tally.jobs_parked += job->core.phase == JOB_PARKED;
-        tally.jobs_owed += job->core.phase == JOB_OWED;
-    }
-    return tally;
 }
 
 bool state_policy_is_due(const struct state *state, struct span owner, struct span file_hash)

@@ -35,18 +35,11 @@ struct state_summary {
     struct span policy_hash; /* hexadecimal; empty before the first policy event */
     struct span policy_text; /* the policy in force, as the event gave it; empty before the first */
     uint64_t jobs_open, effects_open;
-    uint64_t unknown_types, not_ours, heartbeats, events;
+    uint64_t unknown_types, heartbeats, events;
 };
 
 /* Costs nothing: read from fields. */
 struct state_summary state_summary(const struct state *state);
-
-struct state_tally {
-    uint64_t workers_active, jobs_parked, jobs_owed;
-};
-
-/* Walks the tables: for a person's question, not for every batch. */
-struct state_tally state_tally(const struct state *state);
 
 /* The hash of the file policy that `owner` appended last, or, if it appended none, whether anybody
  * ever appended a policy: see DESIGN, "a file's policy is due". */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The inside of the state: every table, list and clock. Only fold.c and effects.c change it,
- * snapshot.c writes it down and reads it back; nothing outside this folder includes this. */
+ * The inside of the state: every table, list and clock. apply.c alone writes entities,
+ * fold_leader.c the clocks and the policy, snapshot.c writes all of it down and reads it back;
+ * nothing outside this folder includes this. */
 #ifndef SALVOR_REDUCERS_TABLES_H
 #define SALVOR_REDUCERS_TABLES_H
 
@@ -19,7 +20,6 @@
     X(UNKNOWN_TYPES, "unknown_types") \
     X(QUARANTINED, "quarantined")     \
     X(NOT_OPEN, "not_open")           \
-    X(NOT_OURS, "not_ours")           \
     X(UNHANDLED, "unhandled")
 
 #define X(name, text) COUNTER_##name,

@@ -49,11 +49,6 @@ const char *effect_kind_text(enum effect_kind kind)
     return effect_kinds[kind];
 }
 
-enum effect_kind effect_kind_named(struct span text)
-{
-    return (enum effect_kind)word_named(effect_kinds, EFFECT_KIND_COUNT, text);
-}
-
 const char *effect_outcome_text(enum effect_outcome outcome)
 {
     CHECK(outcome < EFFECT_OUTCOME_COUNT);

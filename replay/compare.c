@@ -17,6 +17,8 @@ struct compare {
     uint64_t ordinal; /* of the entry last folded */
     bool has_row;     /* `row` is the audit's next one; its texts live until the next audit_next */
     struct decision row;
+    uint64_t checkpoint;           /* ordinal of the audit's next state hash; UINT64_MAX: none */
+    struct sha256 checkpoint_hash; /* that one */
     struct compare_counts counts;
     struct difference difference;
     struct arena arena; /* the difference's texts */
@@ -31,6 +33,18 @@ static bool compare_advance(struct compare *compare, struct error *error)
     return next != AUDIT_ERROR;
 }
 
+/* Moves to the audit's first state hash at or behind ordinal `from`. */
+static bool compare_next_checkpoint(struct compare *compare, uint64_t from, struct error *error)
+{
+    *error = (struct error){0};
+    if (audit_next_checkpoint(compare->audit, from, &compare->checkpoint, &compare->checkpoint_hash,
+                              error)) {
+        return true;
+    }
+    compare->checkpoint = UINT64_MAX;
+    return error->code == ERROR_NONE;
+}
+
 struct compare *compare_open(struct audit *audit, uint64_t after, struct error *error)
 {
     struct compare *compare = mem_zero(sizeof(*compare));
@@ -41,7 +55,8 @@ struct compare *compare_open(struct audit *audit, uint64_t after, struct error *
         goto close_compare;
     }
     compare->cursor = audit_decisions(audit, after, error);
-    if (compare->cursor == NULL || !compare_advance(compare, error)) {
+    if (compare->cursor == NULL || !compare_advance(compare, error) ||
+        !compare_next_checkpoint(compare, after, error)) {
         goto close_compare;
     }
     return compare;
@@ -276,20 +291,23 @@ static bool compare_effect(struct compare *compare, const struct effect_change *
 
 /* --- state hashes --- */
 
+/* Holds the state against the audit's hash of it, where there is one. */
 static bool compare_checkpoint(struct compare *compare, const struct state *state,
                                struct error *error)
 {
-    struct sha256 theirs;
-    *error = (struct error){0};
-    if (!audit_load_checkpoint(compare->audit, compare->ordinal, &theirs, error)) {
-        return error->code == ERROR_NONE;
+    if (compare->checkpoint < compare->ordinal &&
+        !compare_next_checkpoint(compare, compare->ordinal, error)) {
+        return false;
+    }
+    if (compare->checkpoint != compare->ordinal) {
+        return true;
     }
     buffer_reset(&compare->scratch);
     state_encode(state, &compare->scratch);
     struct sha256 ours = sha256_of(buffer_span(&compare->scratch));
-    if (!sha256_equal(&ours, &theirs)) {
+    if (!sha256_equal(&ours, &compare->checkpoint_hash)) {
         struct sha256_text fold = sha256_text(&ours);
-        struct sha256_text audit = sha256_text(&theirs);
+        struct sha256_text audit = sha256_text(&compare->checkpoint_hash);
         buffer_reset(&compare->other);
         buffer_put_text(&compare->other, "at ordinal ");
         buffer_put_decimal(&compare->other, compare->ordinal);
@@ -298,7 +316,7 @@ static bool compare_checkpoint(struct compare *compare, const struct state *stat
         return compare_fail(compare, error);
     }
     compare->counts.checkpoints++;
-    return true;
+    return compare_next_checkpoint(compare, compare->ordinal + 1, error);
 }
 
 /* Rows of the audit up to the fold's ordinal that the fold did not give. */
@@ -317,6 +335,7 @@ static bool compare_fold(void *self, const struct entry *entry, const struct sta
                          const struct fold_output *output, struct error *error)
 {
     struct compare *compare = self;
+    (void)entry;
     compare->ordinal++;
     for (uint32_t i = 0; i < output->decision_count; i++) {
         if (!compare_decision(compare, &output->decisions[i], error)) {
@@ -328,12 +347,7 @@ static bool compare_fold(void *self, const struct entry *entry, const struct sta
             return false;
         }
     }
-    if (!compare_leftover(compare, error)) {
-        return false;
-    }
-    /* Hashes are taken at ticks and where a run ended. */
-    bool is_tick = stream_id_compare(state_summary(state).last_tick, entry->id) == 0;
-    return !is_tick || compare_checkpoint(compare, state, error);
+    return compare_leftover(compare, error) && compare_checkpoint(compare, state, error);
 }
 
 struct sink compare_sink(struct compare *compare)

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/crash.h"
+#include "base/log.h"
 #include "replay/journal_parts.h"
 
 #define POSITION_MS        1000 /* a position without rows follows this often while behind */
@@ -48,6 +49,23 @@ static bool journal_write(void *self, struct error *error)
 
 /* --- 4: rows --- */
 
+/* `bad_field: ill_typed "attempt"`, or without the field where the whole entry is wrong. */
+static bool record_quarantine(struct journal *journal, const struct entry *entry,
+                              enum reason reason, const struct fold_output *output,
+                              struct error *error)
+{
+    struct buffer *text = &journal->scratch;
+    buffer_reset(text);
+    buffer_put_text(text, reason_code(reason));
+    buffer_put_text(text, ": ");
+    buffer_put_text(text, output->problem);
+    if (output->field.size > 0) {
+        buffer_put_byte(text, ' ');
+        buffer_put_json_string(text, output->field); /* may be the sender's own bytes */
+    }
+    return audit_put_quarantine(journal->audit, entry->id, buffer_span(text), entry->raw, error);
+}
+
 static bool record_decisions(struct journal *journal, const struct entry *entry,
                              const struct fold_output *output, struct error *error)
 {
@@ -57,8 +75,7 @@ static bool record_decisions(struct journal *journal, const struct entry *entry,
             return false;
         }
         if (decision->action == ACTION_QUARANTINE &&
-            !audit_put_quarantine(journal->audit, entry->id, span_of(reason_code(decision->reason)),
-                                  entry->raw, error)) {
+            !record_quarantine(journal, entry, decision->reason, output, error)) {
             return false;
         }
     }
@@ -218,6 +235,21 @@ struct capture_writer *journal_new_capture(struct journal *journal, const struct
     return capture_create(journal->capture_path, &header, error);
 }
 
+/* The next one is due so many entries, or so much time, from here. */
+static void count_from_here(struct journal *journal)
+{
+    journal->snapshot_ordinal = journal->ordinal;
+    journal->snapshot_boot_ms = clock_boot_ms();
+}
+
+/* Without a snapshot a restart folds from an older one: slower, and nothing is lost. */
+static void tell_too_large(const struct journal *journal, size_t size)
+{
+    log_fact(LOG_ERROR, "snapshot_too_large", "partition", log_number(journal->config.partition),
+             "ordinal", log_number(journal->ordinal), "bytes", log_number(size), "allowed",
+             log_number(journal->config.snapshot_bytes), NULL);
+}
+
 /* The capture is durable up to the snapshot before the snapshot is, and the next file begins with
  * it. A crash in between leaves an empty file behind a whole one, which a restart goes on with. */
 static bool journal_snapshot(struct journal *journal, const struct state *state,
@@ -231,6 +263,11 @@ static bool journal_snapshot(struct journal *journal, const struct state *state,
     buffer_reset(&journal->scratch);
     state_encode(state, &journal->scratch);
     struct span bytes = buffer_span(&journal->scratch);
+    if (bytes.size > journal->config.snapshot_bytes) {
+        tell_too_large(journal, bytes.size);
+        count_from_here(journal);
+        return journal_end(journal, state, error);
+    }
     if (journal->checkpoint_ordinal != journal->ordinal &&
         !put_checkpoint(journal, summary.position, &summary, error)) {
         return false;
@@ -246,8 +283,7 @@ static bool journal_snapshot(struct journal *journal, const struct state *state,
     crash_point(CRASH_SNAPSHOT);
     capture_close(journal->capture);
     journal->capture = capture;
-    journal->snapshot_ordinal = journal->ordinal;
-    journal->snapshot_boot_ms = clock_boot_ms();
+    count_from_here(journal);
     return journal_end(journal, state, error);
 }
 

@@ -15,6 +15,7 @@ struct journal_config {
     uint32_t partition;
     uint64_t snapshot_entries; /* JOURNAL_SNAPSHOT_ENTRIES */
     uint64_t snapshot_ms;      /* JOURNAL_SNAPSHOT_MS, BOOTTIME */
+    uint64_t snapshot_bytes;   /* no snapshot of a larger state; 0: what a capture takes */
 };
 
 #define JOURNAL_SNAPSHOT_ENTRIES 1000000
@@ -35,8 +36,9 @@ struct audit_position journal_position(const struct journal *journal);
 struct sha256 journal_anchor(const struct journal *journal);
 /* Rows up to the committed position are compared, later ones appended. */
 struct sink journal_sink(struct journal *journal);
-/* A clean stop: snapshot, position, synced capture, WAL folded back. `state` as the loop left it;
- * a state that has not reached the committed position is left as it was found. */
+/* A clean stop: snapshot (unless the state is too large for one), position, synced capture, WAL
+ * folded back. `state` as the loop left it; a state that has not reached the committed position is
+ * left as it was found. */
 __attribute__((warn_unused_result)) bool
 journal_stop(struct journal *journal, const struct state *state, struct error *error);
 /* Drops what was not committed. Accepts NULL. */

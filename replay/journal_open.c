@@ -141,9 +141,13 @@ struct journal *journal_open(const struct journal_config *config, struct state *
                              struct error *error)
 {
     CHECK(config->snapshot_entries > 0 && config->snapshot_ms > 0);
+    CHECK(config->snapshot_bytes <= CAPTURE_SNAPSHOT_MAX);
     struct journal *journal = mem_zero(sizeof(*journal));
     struct beginning beginning = {0};
     journal->config = *config;
+    if (journal->config.snapshot_bytes == 0) {
+        journal->config.snapshot_bytes = CAPTURE_SNAPSHOT_MAX;
+    }
     bool is_open = journal_open_audit(journal, error) &&
                    journal_load_state(journal, &beginning, error) &&
                    journal_start(journal, beginning.state, error) &&

@@ -166,7 +166,9 @@ static void story_begin(struct story *story)
 {
     if (!story->has_begun) {
         story->has_begun = true;
-        story->writer->begin(story->out, story->config->job);
+        const struct told_decision *last =
+            story->decision_count == 0 ? NULL : &story->decisions[story->decision_count - 1];
+        story->writer->begin(story->out, story->config->job, last);
     }
 }
 

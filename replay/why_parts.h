@@ -14,7 +14,8 @@ struct told_decision {
 };
 
 struct why_writer {
-    void (*begin)(struct buffer *out, struct span job);
+    /* `last`: how the job stands; NULL without a decision. */
+    void (*begin)(struct buffer *out, struct span job, const struct told_decision *last);
     /* `event` is NULL for an entry that could not be decoded: `problem` and `field` say why. */
     void (*event)(struct buffer *out, const struct entry *entry, const struct event *event,
                   enum codec_problem problem, struct span field);

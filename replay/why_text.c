@@ -29,7 +29,11 @@ static void put_printable(struct buffer *out, struct span text)
 {
     for (size_t i = 0; i < text.size; i++) {
         char byte = text.data[i];
-        buffer_put_byte(out, byte >= ' ' && byte <= '~' ? (uint8_t)byte : (uint8_t)'?');
+        if (byte == '\n') {
+            buffer_put_text(out, ", ");
+        } else {
+            buffer_put_byte(out, byte >= ' ' && byte <= '~' ? (uint8_t)byte : (uint8_t)'?');
+        }
     }
 }
 
@@ -138,10 +142,26 @@ void why_put_evidence(struct buffer *out, struct span json, uint32_t indent)
     }
 }
 
-static void text_begin(struct buffer *out, struct span job)
+static void put_verdict(struct buffer *out, const struct decision *row)
+{
+    buffer_put_text(out, action_text(row->action));
+    buffer_put_text(out, ": ");
+    buffer_put_text(out, reason_text(row->reason));
+    buffer_put_text(out, " (");
+    buffer_put_text(out, reason_code(row->reason));
+    buffer_put_byte(out, ')');
+}
+
+static void text_begin(struct buffer *out, struct span job, const struct told_decision *last)
 {
     buffer_put_text(out, "job ");
     put_printable(out, job);
+    if (last != NULL) {
+        buffer_put_text(out, "\nlast decided at ");
+        why_put_time(out, last->row.at_ms);
+        buffer_put_byte(out, ' ');
+        put_verdict(out, &last->row);
+    }
     buffer_put_byte(out, '\n');
 }
 
@@ -229,17 +249,19 @@ static void put_effect(struct buffer *out, const struct audit_effect *effect)
     }
 }
 
+/* Enough of a policy's hash for a person; the audit has it whole. */
+static struct span policy_excerpt(struct span hash)
+{
+    hash.size = hash.size < 12 ? hash.size : 12;
+    return hash;
+}
+
 static void text_decision(struct buffer *out, const struct told_decision *decision)
 {
     const struct decision *row = &decision->row;
     put_when(out, row->stream_id);
     buffer_put_text(out, "DECIDED ");
-    buffer_put_text(out, action_text(row->action));
-    buffer_put_text(out, ": ");
-    buffer_put_text(out, reason_text(row->reason));
-    buffer_put_text(out, " (");
-    buffer_put_text(out, reason_code(row->reason));
-    buffer_put_byte(out, ')');
+    put_verdict(out, row);
     put_detail(out, "decision", row->id);
     put_line(out, DETAIL_INDENT);
     buffer_put_text(out, "attempt: ");
@@ -247,7 +269,7 @@ static void text_decision(struct buffer *out, const struct told_decision *decisi
     put_detail(out, "worker", row->worker);
     put_detail(out, "service", row->service);
     put_detail(out, "trace", row->trace);
-    put_detail(out, "policy", row->policy);
+    put_detail(out, "policy", policy_excerpt(row->policy));
     put_detail(out, "mode", row->mode);
     if (row->evidence.size > 2) {
         put_line(out, DETAIL_INDENT);

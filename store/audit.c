@@ -93,11 +93,6 @@ void audit_close(struct audit *audit)
     mem_free(audit);
 }
 
-uint32_t audit_partition(const struct audit *audit)
-{
-    return audit->partition;
-}
-
 bool audit_load_position(struct audit *audit, struct audit_position *out, struct error *error)
 {
     error->code = ERROR_NONE;

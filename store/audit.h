@@ -34,7 +34,6 @@ struct audit *audit_open(const char *path, enum audit_mode mode, uint32_t partit
                          struct error *error);
 /* Accepts NULL; rolls an open transaction back. Cursors must have been closed. */
 void audit_close(struct audit *audit);
-uint32_t audit_partition(const struct audit *audit);
 
 /* False with error.code NONE: nothing was ever committed. */
 bool audit_load_position(struct audit *audit, struct audit_position *out, struct error *error);
@@ -116,12 +115,14 @@ typedef bool (*audit_effect_fn)(void *payload, const struct audit_effect *effect
  * it returns false. */
 bool audit_effects_of(struct audit *audit, struct span decision, audit_effect_fn each,
                       void *payload, struct error *error);
-/* The state hash recorded at `ordinal`; false with error.code NONE when there is none. */
-bool audit_load_checkpoint(struct audit *audit, uint64_t ordinal, struct sha256 *out,
-                           struct error *error);
+/* The first state hash recorded at or behind `from`; false with error.code NONE when there is none.
+ */
+bool audit_next_checkpoint(struct audit *audit, uint64_t from, uint64_t *ordinal,
+                           struct sha256 *out, struct error *error);
 
-/* Checks the chain up to the position's audit_head, that ids are unique and that every effect
- * belongs to a decision; `*rows` counts. False with ERROR_DIFFERENT names the first bad row. */
+/* Checks the chain up to the position's audit_head, that ids are unique, that every effect belongs
+ * to a decision and that every policy's hash is that of its text; `*rows` counts. False with
+ * ERROR_DIFFERENT names the first bad row. */
 bool audit_verify(struct audit *audit, uint64_t *rows, struct error *error);
 
 #endif

@@ -185,20 +185,26 @@ bool audit_effects_of(struct audit *audit, struct span decision, audit_effect_fn
     return next != STATEMENT_FAILED;
 }
 
-bool audit_load_checkpoint(struct audit *audit, uint64_t ordinal, struct sha256 *out,
-                           struct error *error)
+bool audit_next_checkpoint(struct audit *audit, uint64_t from, uint64_t *ordinal,
+                           struct sha256 *out, struct error *error)
 {
     error->code = ERROR_NONE;
-    struct statement *row = statement_prepare(
-        audit->database, "SELECT state_hash FROM checkpoint WHERE ordinal = ?", error);
+    struct statement *row =
+        statement_prepare(audit->database,
+                          "SELECT state_hash, ordinal FROM checkpoint WHERE ordinal >= ?"
+                          " ORDER BY ordinal LIMIT 1",
+                          error);
     if (row == NULL) {
         return false;
     }
-    statement_bind_number(row, 1, ordinal);
+    statement_bind_number(row, 1, from);
     bool is_found = statement_step(row, error) == STATEMENT_ROW;
+    if (is_found) {
+        *ordinal = statement_number(row, 1);
+    }
     if (is_found && !audit_read_digest(statement_text(row, 0), out)) {
         is_found = error_set(error, ERROR_CORRUPT, "checkpoint at ordinal %llu makes no sense",
-                             (unsigned long long)ordinal);
+                             (unsigned long long)*ordinal);
     }
     statement_finish(row);
     return is_found;

@@ -45,8 +45,6 @@ bool audit_prepare_statements(struct audit *audit, struct error *error);
 struct statement *audit_statement(struct audit *audit, enum audit_statement which);
 /* Runs it. A failure rolls the transaction back: nothing of a batch is kept in part. */
 bool audit_run(struct audit *audit, struct statement *statement, struct error *error);
-/* The id as text, borrowed until the next call. */
-struct span audit_stream_id_text(struct audit *audit, struct stream_id id);
 
 #define AUDIT_POSITION_COLUMNS "timeline, stream_id, ordinal, epoch, entry_sha256, audit_head"
 enum { AUDIT_POSITION_COLUMN_COUNT = 6 };

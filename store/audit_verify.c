@@ -123,6 +123,31 @@ static bool check_chain(struct audit *audit, uint64_t *rows, struct error *error
                      (unsigned long long)*rows, found.text, wanted.text);
 }
 
+/* The fold takes a policy's hash as its event told it; here it is held against the text. */
+static bool check_policies(struct audit *audit, struct error *error)
+{
+    struct statement *row = statement_prepare(
+        audit->database, "SELECT hash, text, seq FROM policy ORDER BY seq", error);
+    if (row == NULL) {
+        return false;
+    }
+    enum statement_next next;
+    while ((next = statement_step(row, error)) == STATEMENT_ROW) {
+        struct sha256 digest = sha256_of(statement_text(row, 1));
+        struct sha256_text wanted = sha256_text(&digest);
+        if (!span_is(statement_text(row, 0), wanted.text)) {
+            error_set(
+                error, ERROR_DIFFERENT,
+                "policy (seq %llu): its hash is not that of its text: the event told another, "
+                "or the row was changed",
+                (unsigned long long)statement_number(row, 2));
+            break;
+        }
+    }
+    statement_finish(row);
+    return next == STATEMENT_DONE;
+}
+
 bool audit_verify(struct audit *audit, uint64_t *rows, struct error *error)
 {
     *rows = 0;
@@ -135,6 +160,7 @@ bool audit_verify(struct audit *audit, uint64_t *rows, struct error *error)
     for (size_t index = 0; is_whole && index < sizeof(rules) / sizeof(rules[0]); index++) {
         is_whole = check_rule(audit, &rules[index], error);
     }
+    is_whole = is_whole && check_policies(audit, error);
     database_rollback(audit->database);
     return is_whole;
 }

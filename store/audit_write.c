@@ -65,7 +65,8 @@ bool audit_run(struct audit *audit, struct statement *statement, struct error *e
     return true;
 }
 
-struct span audit_stream_id_text(struct audit *audit, struct stream_id id)
+/* The id as text, borrowed until the next call. */
+static struct span stream_id_text(struct audit *audit, struct stream_id id)
 {
     buffer_reset(&audit->stream_id);
     stream_id_put(&audit->stream_id, id);
@@ -145,7 +146,7 @@ bool audit_put_policy(struct audit *audit, struct span hash, struct stream_id st
 {
     struct statement *statement = audit_statement(audit, AUDIT_STATEMENT_POLICY);
     statement_bind_text(statement, 1, hash);
-    statement_bind_text(statement, 2, audit_stream_id_text(audit, stream_id));
+    statement_bind_text(statement, 2, stream_id_text(audit, stream_id));
     statement_bind_number(statement, 3, stream_id.ms);
     statement_bind_text(statement, 4, text);
     return audit_run(audit, statement, error);
@@ -158,7 +159,7 @@ bool audit_put_leadership(struct audit *audit, uint64_t epoch, uint64_t timeline
     statement_bind_number(statement, 1, epoch);
     statement_bind_number(statement, 2, timeline);
     statement_bind_text(statement, 3, owner);
-    statement_bind_text(statement, 4, audit_stream_id_text(audit, stream_id));
+    statement_bind_text(statement, 4, stream_id_text(audit, stream_id));
     statement_bind_number(statement, 5, stream_id.ms);
     return audit_run(audit, statement, error);
 }
@@ -167,7 +168,7 @@ bool audit_put_quarantine(struct audit *audit, struct stream_id stream_id, struc
                           struct span raw, struct error *error)
 {
     struct statement *statement = audit_statement(audit, AUDIT_STATEMENT_QUARANTINE);
-    statement_bind_text(statement, 1, audit_stream_id_text(audit, stream_id));
+    statement_bind_text(statement, 1, stream_id_text(audit, stream_id));
     statement_bind_number(statement, 2, stream_id.ms);
     statement_bind_text(statement, 3, reason);
     statement_bind_blob(statement, 4, raw);
@@ -180,7 +181,7 @@ bool audit_put_checkpoint(struct audit *audit, uint64_t ordinal, struct stream_i
     struct statement *statement = audit_statement(audit, AUDIT_STATEMENT_CHECKPOINT);
     struct sha256_text text = sha256_text(state_hash);
     statement_bind_number(statement, 1, ordinal);
-    statement_bind_text(statement, 2, audit_stream_id_text(audit, stream_id));
+    statement_bind_text(statement, 2, stream_id_text(audit, stream_id));
     statement_bind_text(statement, 3, span_of(text.text));
     return audit_run(audit, statement, error);
 }
@@ -191,7 +192,7 @@ void audit_bind_position(struct audit *audit, struct statement *statement,
     texts->entry = sha256_text(&position->entry_sha256);
     texts->head = sha256_text(&audit->head);
     statement_bind_number(statement, 1, position->timeline);
-    statement_bind_text(statement, 2, audit_stream_id_text(audit, position->stream_id));
+    statement_bind_text(statement, 2, stream_id_text(audit, position->stream_id));
     statement_bind_number(statement, 3, position->ordinal);
     statement_bind_number(statement, 4, position->epoch);
     statement_bind_text(statement, 5, span_of(texts->entry.text));

@@ -11,6 +11,8 @@
 
 /* The largest entry that a capture takes: the source of entries bounds them before. */
 #define CAPTURE_ENTRY_MAX ((size_t)60 << 20)
+/* The largest snapshot that a header takes. */
+#define CAPTURE_SNAPSHOT_MAX ((size_t)512 << 20)
 
 /* What makes a file self-contained. Texts are borrowed from the caller (writing) or from the reader
  * (reading, until it is closed). */
@@ -62,14 +64,11 @@ const struct capture_header *capture_reader_header(const struct capture_reader *
  * then the reader's. */
 bool capture_seek(struct capture_reader *reader, uint64_t ordinal, struct error *error);
 enum capture_next { CAPTURE_ENTRY, CAPTURE_END, CAPTURE_TORN, CAPTURE_ERROR };
-/* The next entry, borrowed until the reader needs the next frame: valid at least until
- * `capture_reader_mark` changes. TORN: the last file ends in an incomplete frame, which a reader of
- * a crashed process's capture treats as the end. ERROR: a checksum or a length is wrong; the error
- * names file, frame and offset. */
+/* The next entry, borrowed until the next call. TORN: the last file ends in an incomplete frame,
+ * which a reader of a crashed process's capture treats as the end. ERROR: a checksum or a length is
+ * wrong; the error names file, frame and offset. */
 enum capture_next capture_next(struct capture_reader *reader, struct entry *out,
                                struct error *error);
-/* Counts the frames loaded so far: entries with the same mark share their memory. */
-uint64_t capture_reader_mark(const struct capture_reader *reader);
 void capture_reader_close(struct capture_reader *reader);
 
 #endif

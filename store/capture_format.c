@@ -26,11 +26,13 @@
  * so frame 0 is never torn. Frames are only ever appended.
  *
  * Torn or damaged? The last frame is torn, and may be cut, when the file ends inside its head, when
- * its head is whole and the file ends inside its body, or when nothing but zero bytes follow the
- * frame before it (room that a crash of the machine left unwritten). Everything else that differs
- * from what was written is damage and is never replayed: the head has a digest of its own, so that
- * a damaged length cannot pass for a torn tail, and the body's digest covers the bytes as stored,
- * since a zstd frame has bits that its own checksum does not see.
+ * its head is whole and the file ends inside its body, when nothing but zero bytes follow the frame
+ * before it, or when its body differs from what was written and nothing but zero bytes stand from
+ * the body's last four on (room that a crash of the machine left unwritten; those four are zstd's
+ * checksum, which is 0 once in 2^32). Everything else that differs from what was written is damage
+ * and is never replayed: the head has a digest of its own, so that a damaged length cannot pass for
+ * a torn tail, and the body's digest covers the bytes as stored, since a zstd frame has bits that
+ * its own checksum does not see.
  *
  * To change the format: raise CAPTURE_VERSION, keep the reading of every older version, and add a
  * file of the old version to the tests. */

@@ -17,6 +17,7 @@
 #include "store/capture_format.h"
 
 #define ZERO_CHUNK_SIZE 65536
+#define CHECKSUM_SIZE   4 /* zstd's, at a body's end */
 
 struct capture_reader {
     struct capture_files files;   /* owned; at least one */
@@ -33,7 +34,6 @@ struct capture_reader {
     struct reader entries; /* walks `raw` */
     uint32_t entries_left;
     uint64_t previous_ms; /* of the entry before, within the frame */
-    uint64_t mark;
     struct error failure; /* once reading failed, every later call fails alike */
 };
 
@@ -72,16 +72,16 @@ static ssize_t read_at(const struct capture_reader *reader, char *bytes, size_t 
     return (ssize_t)done;
 }
 
-/* Whether nothing but zero bytes follow: TORN then, else damage. */
-static enum capture_next judge_bad_head(const struct capture_reader *reader, struct error *error)
+/* Whether nothing but zero bytes follow from `at` on: TORN then, else damage. */
+static enum capture_next judge_bad(const struct capture_reader *reader, uint64_t at,
+                                   const char *what, struct error *error)
 {
     static const char zeros[ZERO_CHUNK_SIZE];
     char chunk[ZERO_CHUNK_SIZE];
     ssize_t got;
-    for (uint64_t at = reader->offset; (got = read_at(reader, chunk, sizeof(chunk), at, error)) > 0;
-         at += (uint64_t)got) {
+    for (; (got = read_at(reader, chunk, sizeof(chunk), at, error)) > 0; at += (uint64_t)got) {
         if (memcmp(chunk, zeros, (size_t)got) != 0) {
-            return damaged(reader, error, "the frame's head is not what was written");
+            return damaged(reader, error, what);
         }
     }
     return got < 0 ? CAPTURE_ERROR : CAPTURE_TORN;
@@ -97,7 +97,7 @@ static enum capture_next read_frame(struct capture_reader *reader, struct captur
         return got < 0 ? CAPTURE_ERROR : got == 0 ? CAPTURE_END : CAPTURE_TORN;
     }
     if (!capture_read_head(head, frame)) {
-        return judge_bad_head(reader, error);
+        return judge_bad(reader, reader->offset, "the frame's head is not what was written", error);
     }
     struct stat status;
     if (fstat(reader->fd, &status) != 0) {
@@ -116,7 +116,9 @@ static enum capture_next read_frame(struct capture_reader *reader, struct captur
     }
     reader->body.size = frame->body_size;
     if (!capture_body_is_whole(head, buffer_span(&reader->body))) {
-        return damaged(reader, error, "the frame's body is not what was written");
+        size_t checksum = frame->body_size < CHECKSUM_SIZE ? frame->body_size : CHECKSUM_SIZE;
+        return judge_bad(reader, body_offset + frame->body_size - checksum,
+                         "the frame's body is not what was written", error);
     }
     return CAPTURE_ENTRY;
 }
@@ -296,7 +298,6 @@ static enum capture_next go_on(struct capture_reader *reader, struct error *erro
         reader->entries = (struct reader){.rest = buffer_span(&reader->raw)};
         reader->entries_left = frame.count;
         reader->previous_ms = 0;
-        reader->mark++;
     }
     return next;
 }
@@ -336,11 +337,6 @@ enum capture_next capture_next(struct capture_reader *reader, struct entry *out,
         reader->failure = *error;
     }
     return next;
-}
-
-uint64_t capture_reader_mark(const struct capture_reader *reader)
-{
-    return reader->mark;
 }
 
 uint64_t capture_reader_offset(const struct capture_reader *reader)

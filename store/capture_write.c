@@ -23,6 +23,8 @@
 
 _Static_assert(CAPTURE_ENTRY_MAX + 3 * VARINT_SIZE_MAX <= CAPTURE_FRAME_RAW_MAX,
                "any entry fits into a frame of its own");
+_Static_assert(CAPTURE_SNAPSHOT_MAX + 2 * CAPTURE_ENTRY_MAX <= CAPTURE_HEADER_RAW_MAX,
+               "a header fits into its frame");
 
 struct capture_writer {
     int fd;
@@ -145,7 +147,8 @@ static bool check_replaceable(const char *path, struct error *error)
 static bool write_header(struct capture_writer *writer, const struct capture_header *header,
                          const char *directory, struct error *error)
 {
-    CHECK(header->snapshot.size + header->policy.size < CAPTURE_HEADER_RAW_MAX / 2);
+    CHECK(header->snapshot.size <= CAPTURE_SNAPSHOT_MAX);
+    CHECK(header->policy.size <= CAPTURE_ENTRY_MAX);
     char aside_name[NAME_SIZE_MAX + sizeof(UNFINISHED_SUFFIX)];
     snprintf(aside_name, sizeof(aside_name), "%s%s", capture_file_name(writer->path),
              UNFINISHED_SUFFIX);

@@ -276,11 +276,6 @@ bool statement_run(struct statement *statement, struct error *error)
     return next == STATEMENT_DONE;
 }
 
-void statement_reset(struct statement *statement)
-{
-    sqlite3_reset(statement->handle);
-}
-
 uint64_t statement_number(struct statement *statement, int column)
 {
     return (uint64_t)sqlite3_column_int64(statement->handle, column);

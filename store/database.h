@@ -44,7 +44,7 @@ struct statement *statement_prepare(struct database *database, const char *sql,
 /* Accepts NULL. */
 void statement_finish(struct statement *statement);
 
-/* Parameters count from 1. Texts and blobs are borrowed until the statement is reset. A number
+/* Parameters count from 1. Texts and blobs are borrowed until the statement has run. A number
  * above INT64_MAX is kept as the negative number of the same 64 bits. */
 void statement_bind_number(struct statement *statement, int parameter, uint64_t number);
 void statement_bind_null(struct statement *statement, int parameter);
@@ -57,7 +57,6 @@ enum statement_next statement_step(struct statement *statement, struct error *er
 /* For statements without rows: one step to DONE. */
 __attribute__((warn_unused_result)) bool statement_run(struct statement *statement,
                                                        struct error *error);
-void statement_reset(struct statement *statement);
 
 /* Columns count from 0 and are borrowed until the next step. NULL reads as 0 or the empty span. */
 uint64_t statement_number(struct statement *statement, int column);

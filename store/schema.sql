@@ -65,7 +65,7 @@ CREATE INDEX effect_open ON effect (seq) WHERE settled_at_ms IS NULL;
 -- Each time that a policy came into force.
 CREATE TABLE policy (
     seq       INTEGER PRIMARY KEY,
-    hash      TEXT NOT NULL, -- SHA-256 of the text
+    hash      TEXT NOT NULL, -- SHA-256 of the text, as the event told it
     stream_id TEXT NOT NULL,
     at_ms     INTEGER NOT NULL,
     text      TEXT NOT NULL  -- one key=value a line
@@ -85,7 +85,7 @@ CREATE TABLE quarantine (
     seq       INTEGER PRIMARY KEY,
     stream_id TEXT NOT NULL,
     at_ms     INTEGER NOT NULL,
-    reason    TEXT NOT NULL,
+    reason    TEXT NOT NULL, -- decision.reason, then which field and what is wrong with it
     raw       BLOB NOT NULL  -- a varint of the field count, then each name and value, sized;
                              -- of an oversized entry the first 128 KiB
 ) STRICT;

@@ -16,9 +16,11 @@ for key, wanted in pairs({[ctl] = 'hash', [stream] = 'stream'}) do
     end
 end
 local held = redis.call('HMGET', ctl, 'owner', 'epoch', 'k')
+if not held[1] then
+    return redis.error_reply('HISTORY the control hash is gone')
+end
 if held[1] ~= owner or held[2] ~= epoch then
-    return redis.error_reply('FENCED by ' .. (held[1] or 'nobody') .. ', epoch ' ..
-        (held[2] or '(none)'))
+    return redis.error_reply('FENCED by ' .. held[1] .. ', epoch ' .. (held[2] or '(none)'))
 end
 if redis.call('EXISTS', stream) == 0 then
     return redis.error_reply('HISTORY the stream is gone')
@@ -37,6 +39,10 @@ if k ~= done + 1 then
     return redis.error_reply('HISTORY append ' .. ARGV[3] .. ' follows ' .. held[3])
 end
 
+-- What would fail behind the XADD must fail before it.
+if not redis.acl_check_cmd('HSET', ctl, 'k', '') then
+    return redis.error_reply('NOPERM HSET ' .. ctl)
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local entry = {unpack(ARGV, 5)}

@@ -6,8 +6,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 
-#define COMMAND_MS 2000
-#define NOTED_MAX  ((size_t)16 << 20) /* bytes of ids; beyond it all open effects are walked */
+#define NOTED_MAX ((size_t)16 << 20) /* bytes of ids; beyond it all open effects are walked */
 
 struct dispatcher {
     const struct live_config *config; /* borrowed */
@@ -81,7 +80,7 @@ static bool send_effect(struct dispatcher *dispatcher, const struct queue_place 
         dispatcher->redis = NULL;
     }
     if (dispatcher->redis == NULL) {
-        dispatcher->redis = redis_open(dispatcher->config->url, COMMAND_MS, error);
+        dispatcher->redis = redis_open(dispatcher->config->url, REDIS_COMMAND_MS, error);
     }
     if (dispatcher->redis == NULL ||
         queue_apply(dispatcher->redis, place, request, error) == OUTCOME_NONE) {
@@ -144,8 +143,7 @@ bool dispatcher_run(struct dispatcher *dispatcher, const struct queue_place *pla
         /* It may have been withdrawn, or answered, since it was noted. */
         if (state_open_effect(state, reader_sized(&ids), &request) &&
             !send_effect(dispatcher, place, &request, error)) {
-            bool is_for_now = error->code == ERROR_UNREACHABLE || error->code == ERROR_BUSY;
-            return is_for_now ? postpone(dispatcher, unsent, error) : false;
+            return redis_is_for_now(error) ? postpone(dispatcher, unsent, error) : false;
         }
     }
     forget_sent(dispatcher, ids.rest);

@@ -29,11 +29,11 @@ static void note_result(struct duty *duty, enum lead_result result, const char *
 bool duty_tick(struct duty *duty, struct error *error)
 {
     /* An earlier append may have to be settled first, which takes as long as it takes. */
-    enum lead_result result = lead_settle(duty->lead, error);
+    struct lead_witness witness;
+    enum lead_result result = lead_settle(duty->lead, &witness, error);
     uint64_t now_ms = clock_boot_ms();
     uint64_t passed_ms = now_ms - duty->tick_from_ms;
     uint64_t elapsed_ms = passed_ms < TICK_ELAPSED_MAX_MS ? passed_ms : TICK_ELAPSED_MAX_MS;
-    struct lead_witness witness;
     if (result == LEAD_APPENDED) {
         result = lead_tick(duty->lead, elapsed_ms, passed_ms - elapsed_ms, &witness, error);
     }
@@ -58,6 +58,22 @@ bool duty_tick(struct duty *duty, struct error *error)
     return true;
 }
 
+bool duty_hold_witness(struct duty *duty, struct stream_id position, uint64_t ordinal,
+                       struct error *error)
+{
+    int order = stream_id_compare(position, duty->witness.last);
+    if (duty->witness.added == 0 || order < 0) {
+        return true;
+    }
+    uint64_t added = duty->witness.added;
+    duty->witness.added = 0;
+    /* Behind it: that entry itself was deleted; the next tick's witness tells how many. */
+    return order > 0 || added == ordinal ||
+           error_set(error, ERROR_HISTORY,
+                     "the stream counted %llu entries up to a point where %llu were folded",
+                     (unsigned long long)added, (unsigned long long)ordinal);
+}
+
 bool duty_send_policy(struct duty *duty, struct error *error)
 {
     const struct span names[] = {SPAN("type"), SPAN("text"), SPAN("origin"), SPAN("hash")};
@@ -71,6 +87,20 @@ bool duty_send_policy(struct duty *duty, struct error *error)
     note_result(duty, result, "policy", error);
     duty->is_policy_sent = result != LEAD_NOT_NOW;
     duty->policy_id = witness.id;
+    return true;
+}
+
+bool duty_settle_policy(struct duty *duty, struct error *error)
+{
+    struct lead_witness witness;
+    enum lead_result result = lead_settle(duty->lead, &witness, error);
+    if (result == LEAD_FAILED) {
+        return false;
+    }
+    note_result(duty, result, "policy", error);
+    if (result == LEAD_APPENDED) {
+        duty->policy_id = stream_id_is_zero(witness.id) ? witness.last : witness.id;
+    }
     return true;
 }
 
@@ -88,35 +118,23 @@ static void put_text(struct field_list *list, const char *name, struct span valu
     }
 }
 
-struct number_text {
-    char text[24];
-};
-
-static struct span put_number(struct number_text *out, uint64_t number)
-{
-    size_t begin = sizeof(out->text);
-    do {
-        out->text[--begin] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return (struct span){out->text + begin, sizeof(out->text) - begin};
-}
-
 static enum lead_result append_answer(struct duty *duty, struct error *error)
 {
     const struct live_answer *answer = &duty->answer;
-    struct number_text attempt, http, latency_ms;
+    struct number_text attempt = number_text(answer->attempt);
+    struct number_text http = number_text(answer->http);
+    struct number_text latency_ms = number_text(answer->latency_ms);
     struct field_list list = {0};
     put_text(&list, "type", SPAN("service.answered"));
     put_text(&list, "question", answer->question);
     put_text(&list, "job", answer->job);
-    put_text(&list, "attempt", put_number(&attempt, answer->attempt));
+    put_text(&list, "attempt", span_of(attempt.text));
     put_text(&list, "verdict", span_of(answer_verdict_text(answer->verdict)));
     put_text(&list, "flags", answer->flags);
     if (answer->http > 0) {
-        put_text(&list, "http", put_number(&http, answer->http));
+        put_text(&list, "http", span_of(http.text));
     }
-    put_text(&list, "latency_ms", put_number(&latency_ms, answer->latency_ms));
+    put_text(&list, "latency_ms", span_of(latency_ms.text));
     put_text(&list, "word", answer->word);
     put_text(&list, "body_sha256", answer->body_sha256);
     put_text(&list, "result", answer->result);

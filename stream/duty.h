@@ -15,7 +15,8 @@ struct duty {
     bool is_refused;     /* the last append was: said once */
     bool is_policy_sent;
     struct live_answer answer;
-    struct stream_id policy_id;  /* of the policy event; zero while it is not known */
+    /* The policy event stands there or before; zero while its outcome is not known. */
+    struct stream_id policy_id;
     struct lead_witness witness; /* to be held against the fold; `added` 0: none */
 };
 
@@ -24,7 +25,14 @@ void duty_begin(struct duty *duty);
 /* Each: true when done or when Redis cannot take it now (then it is tried again), false when the
  * lead is over. */
 __attribute__((warn_unused_result)) bool duty_tick(struct duty *duty, struct error *error);
+/* Holds what the stream counted against a fold that stands at `position`: HISTORY when it folded
+ * another number of entries. */
+__attribute__((warn_unused_result)) bool duty_hold_witness(struct duty *duty,
+                                                           struct stream_id position,
+                                                           uint64_t ordinal, struct error *error);
 __attribute__((warn_unused_result)) bool duty_send_policy(struct duty *duty, struct error *error);
+/* Brings a policy of unknown outcome to its end. */
+__attribute__((warn_unused_result)) bool duty_settle_policy(struct duty *duty, struct error *error);
 /* Appends some of the answers that wait; `*has_more` says whether some are left. */
 __attribute__((warn_unused_result)) bool duty_send_answers(struct duty *duty, bool *has_more,
                                                            struct error *error);

@@ -7,14 +7,13 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "stream/names.h"
 #include "stream/redis.h"
 
 #include "append_lua.h"
 #include "lease_lua.h"
 #include "take_over_lua.h"
 
-#define NAME_SIZE   160
-#define COMMAND_MS  2000
 #define NUMBER_SIZE 24
 #define APPEND_HEAD 6 /* control hash, stream, owner, epoch, k, lease */
 #define APPEND_MAX  ((uint32_t)(APPEND_HEAD + 2 * ENTRY_FIELDS_MAX))
@@ -26,7 +25,8 @@ static const struct redis_script lease_script = {lease_lua, lease_lua_size};
 struct lead {
     struct lead_config config;
     struct redis *redis; /* owned; NULL without a connection */
-    char stream[NAME_SIZE], control[NAME_SIZE], group[NAME_SIZE];
+    struct key_name stream, control, meta;
+    char group[KEY_NAME_SIZE];
     uint64_t epoch, connection;
     struct stream_id epoch_id;
     char epoch_text[NUMBER_SIZE];
@@ -41,10 +41,9 @@ struct lead *lead_create(const struct lead_config *config)
 {
     struct lead *lead = mem_zero(sizeof(*lead));
     lead->config = *config;
-    snprintf(lead->stream, sizeof(lead->stream), "%s:{%u}:events", config->prefix,
-             config->partition);
-    snprintf(lead->control, sizeof(lead->control), "%s:{%u}:ctl", config->prefix,
-             config->partition);
+    lead->stream = names_stream(config->prefix, config->partition);
+    lead->control = names_control(config->prefix, config->partition);
+    lead->meta = names_meta(config->prefix);
     return lead;
 }
 
@@ -60,12 +59,12 @@ void lead_destroy(struct lead *lead)
 
 const char *lead_stream(const struct lead *lead)
 {
-    return lead->stream;
+    return lead->stream.text;
 }
 
 const char *lead_control(const struct lead *lead)
 {
-    return lead->control;
+    return lead->control.text;
 }
 
 const char *lead_group(const struct lead *lead)
@@ -90,20 +89,9 @@ static bool connect_lead(struct lead *lead, struct error *error)
         lead->redis = NULL;
     }
     if (lead->redis == NULL) {
-        lead->redis = redis_open(lead->config.url, COMMAND_MS, error);
+        lead->redis = redis_open(lead->config.url, REDIS_COMMAND_MS, error);
     }
     return lead->redis != NULL;
-}
-
-struct number_text {
-    char text[NUMBER_SIZE];
-};
-
-static struct number_text text_of_number(uint64_t number)
-{
-    struct number_text text;
-    snprintf(text.text, sizeof(text.text), "%llu", (unsigned long long)number);
-    return text;
 }
 
 struct id_text {
@@ -149,7 +137,7 @@ static bool read_anchor(struct lead *lead, const struct lead_standing *standing,
     }
     struct id_text id = text_of_id(standing->position);
     const struct redis_reply *reply =
-        redis_ask(lead->redis, error, "XRANGE", lead->stream, id.text, id.text, NULL);
+        redis_ask(lead->redis, error, "XRANGE", lead->stream.text, id.text, id.text, NULL);
     if (reply == NULL) {
         return false;
     }
@@ -180,11 +168,11 @@ bool lead_read_again(struct lead *lead, const struct lead_standing *standing, ui
     if (!is_anchored) {
         return false;
     }
-    struct number_text limit = text_of_number(count);
+    struct number_text limit = number_text(count);
     char from[STREAM_ID_TEXT_MAX + 2];
     snprintf(from, sizeof(from), "(%s", text_of_id(standing->position).text);
-    const struct redis_reply *reply =
-        redis_ask(lead->redis, error, "XRANGE", lead->stream, from, "+", "COUNT", limit.text, NULL);
+    const struct redis_reply *reply = redis_ask(lead->redis, error, "XRANGE", lead->stream.text,
+                                                from, "+", "COUNT", limit.text, NULL);
     if (reply == NULL) {
         return false;
     }
@@ -222,7 +210,7 @@ static const struct redis_reply *run_take_over(struct lead *lead, const struct s
         arguments[head_count + i] = reader_sized(&fields);
     }
     reply =
-        redis_run(lead->redis, &take_over_script, 2, arguments, head_count + anchor.count, error);
+        redis_run(lead->redis, &take_over_script, 3, arguments, head_count + anchor.count, error);
     mem_free(arguments);
 free_anchor:
     buffer_fini(&anchor.bytes);
@@ -248,7 +236,7 @@ static void keep_term(struct lead *lead, const struct redis_reply *reply)
     struct span whole_gap = redis_reply_text(redis_reply_at(reply, 3));
     char whole_gap_text[NUMBER_SIZE];
     snprintf(whole_gap_text, sizeof(whole_gap_text), "%.*s", SPAN_FORMAT(whole_gap));
-    if (!span_is(whole_gap, text_of_number(number_at(reply, 2)).text)) {
+    if (!span_is(whole_gap, number_text(number_at(reply, 2)).text)) {
         log_fact(LOG_WARNING, "gap_cut", "partition", log_number(lead->config.partition),
                  "measured_ms", whole_gap_text, "taken_ms", log_number(number_at(reply, 2)), NULL);
     }
@@ -260,28 +248,28 @@ bool lead_take_over(struct lead *lead, const struct lead_standing *standing, str
         return false;
     }
     const struct redis_reply *reply =
-        redis_ask(lead->redis, error, "HGET", lead->control, "epoch", NULL);
+        redis_ask(lead->redis, error, "HGET", lead->control.text, "epoch", NULL);
     if (reply == NULL) {
-        return error_wrap(error, "%s", lead->control);
+        return error_wrap(error, "%s", lead->control.text);
     }
     char stored_epoch[NUMBER_SIZE];
     snprintf(stored_epoch, sizeof(stored_epoch), "%.*s", SPAN_FORMAT(redis_reply_text(reply)));
     struct id_text position = text_of_id(standing->position);
-    struct id_text last_tick = text_of_id(standing->last_tick);
-    struct number_text ordinal = text_of_number(standing->ordinal);
-    struct number_text gap_max = text_of_number(LEAD_GAP_MAX_MS);
-    struct number_text lease = text_of_number(lead->config.lease_ms);
-    struct number_text epoch = text_of_number(standing->epoch);
-    struct number_text timeline = text_of_number(standing->timeline);
-    struct number_text since = text_of_number(standing->since_tick_ms);
-    struct number_text reducers = text_of_number(lead->config.reducers);
-    const char *since_text = standing->since_tick_ms == LEAD_NOT_MEASURED ? "" : since.text;
-    const struct span head[] = {
-        span_of(lead->control),      span_of(lead->stream),        SPAN("claim"),
-        span_of(lead->config.owner), span_of(lead->config.prefix), span_of(position.text),
-        span_of(ordinal.text),       span_of(gap_max.text),        span_of(lease.text),
-        span_of(stored_epoch),       span_of(epoch.text),          span_of(timeline.text),
-        span_of(last_tick.text),     span_of(since_text),          span_of(reducers.text)};
+    struct number_text ordinal = number_text(standing->ordinal);
+    struct number_text gap_max = number_text(LEAD_GAP_MAX_MS);
+    struct number_text lease = number_text(lead->config.lease_ms);
+    struct number_text epoch = number_text(standing->epoch);
+    struct number_text timeline = number_text(standing->timeline);
+    struct number_text reducers = number_text(lead->config.reducers);
+    struct number_text partitions = number_text(lead->config.partitions);
+    const struct span head[] = {span_of(lead->control.text), span_of(lead->stream.text),
+                                span_of(lead->meta.text),    SPAN("claim"),
+                                span_of(lead->config.owner), span_of(lead->config.prefix),
+                                span_of(position.text),      span_of(ordinal.text),
+                                span_of(gap_max.text),       span_of(lease.text),
+                                span_of(stored_epoch),       span_of(epoch.text),
+                                span_of(timeline.text),      span_of(reducers.text),
+                                span_of(partitions.text)};
     reply = run_take_over(lead, head, sizeof(head) / sizeof(head[0]), standing, error);
     if (reply == NULL) {
         return error_wrap(error, "taking over partition %u", lead->config.partition);
@@ -298,13 +286,14 @@ bool lead_replace_group(struct lead *lead, const struct lead_standing *standing,
         return false;
     }
     struct id_text position = text_of_id(standing->position);
-    struct number_text ordinal = text_of_number(standing->ordinal);
+    struct number_text ordinal = number_text(standing->ordinal);
     /* Also after an attempt whose outcome is unknown: its group is not this one. */
     lead->connection++;
     name_group(lead);
-    struct number_text connection = text_of_number(lead->connection);
-    const struct span head[] = {span_of(lead->control),
-                                span_of(lead->stream),
+    struct number_text connection = number_text(lead->connection);
+    const struct span head[] = {span_of(lead->control.text),
+                                span_of(lead->stream.text),
+                                span_of(lead->meta.text),
                                 SPAN("mend"),
                                 span_of(lead->config.owner),
                                 span_of(lead->config.prefix),
@@ -337,18 +326,17 @@ static bool send_append(struct lead *lead, struct lead_witness *witness, struct 
     return true;
 }
 
-enum lead_result lead_settle(struct lead *lead, struct error *error)
+enum lead_result lead_settle(struct lead *lead, struct lead_witness *witness, struct error *error)
 {
-    struct lead_witness witness;
+    *witness = (struct lead_witness){0};
     if (!connect_lead(lead, error)) {
         return LEAD_NOT_NOW;
     }
-    if (!lead->is_append_kept || send_append(lead, &witness, error)) {
+    if (!lead->is_append_kept || send_append(lead, witness, error)) {
         lead->is_append_kept = false;
         return LEAD_APPENDED;
     }
-    bool may_be_mended = error->code == ERROR_UNREACHABLE || error->code == ERROR_BUSY;
-    return may_be_mended ? LEAD_NOT_NOW : LEAD_FAILED;
+    return redis_is_for_now(error) ? LEAD_NOT_NOW : LEAD_FAILED;
 }
 
 static void put_pair(struct lead *lead, struct span name, struct span value)
@@ -364,14 +352,14 @@ static enum lead_result append_entry(struct lead *lead, const char *lease, const
                                      struct lead_witness *witness, struct error *error)
 {
     CHECK(lead->epoch > 0);
-    enum lead_result before = lead_settle(lead, error);
+    enum lead_result before = lead_settle(lead, witness, error);
     if (before != LEAD_APPENDED) {
         return before;
     }
-    struct number_text k = text_of_number(lead->k + 1);
+    struct number_text k = number_text(lead->k + 1);
     buffer_reset(&lead->append);
     lead->append_count = 0;
-    put_pair(lead, span_of(lead->control), span_of(lead->stream));
+    put_pair(lead, span_of(lead->control.text), span_of(lead->stream.text));
     put_pair(lead, span_of(lead->config.owner), span_of(lead->epoch_text));
     put_pair(lead, span_of(k.text), span_of(lease));
     for (uint32_t i = 0; i < count; i++) {
@@ -388,7 +376,7 @@ static enum lead_result append_entry(struct lead *lead, const char *lease, const
         lead->is_append_kept = true;
         return LEAD_KEPT;
     }
-    return error->code == ERROR_BUSY ? LEAD_NOT_NOW : LEAD_FAILED;
+    return redis_is_for_now(error) ? LEAD_NOT_NOW : LEAD_FAILED;
 }
 
 enum lead_result lead_append(struct lead *lead, const struct span *names, const struct span *values,
@@ -400,9 +388,9 @@ enum lead_result lead_append(struct lead *lead, const struct span *names, const 
 enum lead_result lead_tick(struct lead *lead, uint64_t elapsed_ms, uint64_t gap_ms,
                            struct lead_witness *witness, struct error *error)
 {
-    struct number_text lease = text_of_number(lead->config.lease_ms);
-    struct number_text elapsed = text_of_number(elapsed_ms);
-    struct number_text gap = text_of_number(gap_ms);
+    struct number_text lease = number_text(lead->config.lease_ms);
+    struct number_text elapsed = number_text(elapsed_ms);
+    struct number_text gap = number_text(gap_ms);
     const struct span names[] = {SPAN("type"), SPAN("elapsed_ms"), SPAN("gap_ms")};
     const struct span values[] = {SPAN("tick"), span_of(elapsed.text), span_of(gap.text)};
     return append_entry(lead, lease.text, names, values, 3, witness, error);
@@ -411,8 +399,8 @@ enum lead_result lead_tick(struct lead *lead, uint64_t elapsed_ms, uint64_t gap_
 static bool set_lease(struct lead *lead, uint64_t lease_ms, struct error *error)
 {
     CHECK(lead->epoch > 0);
-    struct number_text lease = text_of_number(lease_ms);
-    const struct span arguments[] = {span_of(lead->control), span_of(lead->config.owner),
+    struct number_text lease = number_text(lease_ms);
+    const struct span arguments[] = {span_of(lead->control.text), span_of(lead->config.owner),
                                      span_of(lead->epoch_text), span_of(lease.text)};
     return connect_lead(lead, error) &&
            redis_run(lead->redis, &lease_script, 1, arguments, 4, error) != NULL;

@@ -13,7 +13,7 @@ struct lead;
 struct lead_config { /* all borrowed */
     const char *url, *prefix;
     const char *owner;
-    uint32_t partition;
+    uint32_t partition, partitions;
     uint64_t lease_ms;
     uint64_t reducers; /* version, for the epoch event */
 };
@@ -26,13 +26,7 @@ struct lead_standing {
     uint64_t ordinal;
     const struct sha256 *anchor; /* of the entry at `position`; unused when the position is zero */
     uint64_t epoch, timeline;    /* highest folded */
-    struct stream_id last_tick;  /* last tick or epoch event folded */
-    /* BOOTTIME since it was folded, for an instance that was alive then; LEAD_NOT_MEASURED for one
-     * that read it later: then Redis' clock must do. */
-    uint64_t since_tick_ms;
 };
-
-#define LEAD_NOT_MEASURED UINT64_MAX
 
 /* Result: no connection yet, no lead. The caller owns it. */
 struct lead *lead_create(const struct lead_config *config);
@@ -57,9 +51,10 @@ __attribute__((warn_unused_result)) bool lead_read_again(struct lead *lead,
                                                          uint32_t count, struct batch *batch,
                                                          struct error *error);
 
-/* Takes the lead. On failure nothing was changed, but with UNREACHABLE, after which it is simply
- * taken again. BUSY: another owner's lease runs, or Redis refuses writes for now. HISTORY: the
- * stream is not the one that was folded, or lacks entries that were never read. */
+/* Takes the lead, and writes the number of partitions down where nobody has yet. On failure nothing
+ * was changed, but with UNREACHABLE, after which it is simply taken again. BUSY: another owner's
+ * lease runs, or Redis refuses writes for now. HISTORY: the stream is not the one that was folded,
+ * or lacks entries that were never read. REFUSED: also another number of partitions. */
 __attribute__((warn_unused_result)) bool
 lead_take_over(struct lead *lead, const struct lead_standing *standing, struct error *error);
 
@@ -83,8 +78,9 @@ enum lead_result {
 };
 
 /* Brings an append that was kept to its end: APPENDED when none is left. The others settle first by
- * themselves; who measures time for an append calls this before it measures. */
-enum lead_result lead_settle(struct lead *lead, struct error *error);
+ * themselves; who measures time for an append calls this before it measures. `*witness` is that of
+ * the kept one, or zero throughout; without an id it had arrived before, at or before `last`. */
+enum lead_result lead_settle(struct lead *lead, struct lead_witness *witness, struct error *error);
 /* Appends an entry; owner and epoch are put behind its `count` fields. `*witness` is filled with
  * LEAD_APPENDED; `*error` with anything else. */
 enum lead_result lead_append(struct lead *lead, const struct span *names, const struct span *values,
@@ -94,7 +90,7 @@ enum lead_result lead_tick(struct lead *lead, uint64_t elapsed_ms, uint64_t gap_
                            struct lead_witness *witness, struct error *error);
 
 /* Renews the lease without a tick, while a backlog is folded; or ends it. FENCED when it is not
- * ours any more. */
+ * ours any more, HISTORY when it is nobody's. */
 __attribute__((warn_unused_result)) bool lead_renew(struct lead *lead, struct error *error);
 __attribute__((warn_unused_result)) bool lead_give_back(struct lead *lead, struct error *error);
 

@@ -6,42 +6,13 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
-#include "stream/dispatch.h"
-#include "stream/duty.h"
-#include "stream/lead.h"
-#include "stream/patience.h"
-#include "stream/reader.h"
+#include "stream/live_parts.h"
+#include "stream/redis.h"
 #include "stream/survey.h"
 
-#define COMMAND_MS       2000
 #define READ_COUNT       1000
 #define READ_BLOCK_MS    1000
 #define RENEWALS_A_LEASE 3
-
-/* GAP ──► TAKE_OVER ──► LEAD: each is left for good; what ends a lead ends the source. */
-enum live_phase { LIVE_NONE, LIVE_GAP, LIVE_TAKE_OVER, LIVE_LEAD };
-
-struct live {
-    struct live_config config;
-    enum live_phase phase;
-    struct patience patience;
-    struct lead *lead;             /* owned */
-    struct stream_reader *reader;  /* owned */
-    struct dispatcher *dispatcher; /* owned */
-    struct duty duty;
-    uint64_t committed_ordinal;
-    struct sha256 anchor; /* of the entry at the state's position, once a batch is folded */
-    bool is_in_charge;    /* own epoch folded, own policy too where it is due: may act */
-    bool is_caught_up;    /* the last read as leader left nothing behind */
-    bool is_first_caught_up_told;
-    uint64_t renew_due_ms; /* of the lease, before ticks renew it */
-    bool has_caught_up;    /* and told so, once */
-};
-
-static bool is_for_now(const struct error *error)
-{
-    return error->code == ERROR_UNREACHABLE || error->code == ERROR_BUSY;
-}
 
 /* Waits before another try; says why the first time. False: STOPPED. */
 static bool wait_again(struct live *live, const char *what, struct error *error)
@@ -62,8 +33,9 @@ static bool survey_once(struct live *live, struct error *error)
         .control = lead_control(live->lead),
         .stream = lead_stream(live->lead),
         .partitions = live->config.partitions,
+        .applies = live->config.applies,
     };
-    struct redis *redis = redis_open(live->config.url, COMMAND_MS, error);
+    struct redis *redis = redis_open(live->config.url, REDIS_COMMAND_MS, error);
     bool is_fit = redis != NULL && survey_redis(redis, &survey, error);
     redis_close(redis);
     return is_fit;
@@ -80,6 +52,7 @@ struct live *live_open(const struct live_config *config, struct error *error)
         .prefix = config->prefix,
         .owner = config->owner,
         .partition = config->partition,
+        .partitions = config->partitions,
         .lease_ms = config->lease_ms,
         .reducers = REDUCERS_VERSION,
     });
@@ -93,7 +66,9 @@ struct live *live_open(const struct live_config *config, struct error *error)
     live->dispatcher = dispatcher_create(&live->config, &live->patience);
     live->duty = (struct duty){.config = &live->config, .lead = live->lead};
     while (!survey_once(live, error)) {
-        if (!is_for_now(error) || !wait_again(live, "redis_away", error)) {
+        /* Nobody is used to this instance yet: what is missing is told at once. */
+        if (!redis_is_for_now(error) || error->code == ERROR_DENIED ||
+            !wait_again(live, "redis_away", error)) {
             live_close(live);
             return NULL;
         }
@@ -132,9 +107,6 @@ static struct lead_standing standing_of(const struct live *live,
         .anchor = &live->anchor,
         .epoch = summary->epoch,
         .timeline = summary->timeline,
-        .last_tick = summary->last_tick,
-        /* Whoever takes over has just come up: it was not there when that tick was appended. */
-        .since_tick_ms = LEAD_NOT_MEASURED,
     };
 }
 
@@ -148,7 +120,7 @@ static enum source_next read_gap(struct live *live, const struct state_summary *
     uint64_t missing = live->committed_ordinal - summary->ordinal;
     uint32_t count = missing < READ_COUNT ? (uint32_t)missing : READ_COUNT;
     while (!lead_read_again(live->lead, &standing, count, batch, error)) {
-        if (!is_for_now(error)) {
+        if (!redis_is_for_now(error)) {
             return SOURCE_ERROR;
         }
         if (!wait_again(live, "redis_away", error)) {
@@ -176,7 +148,7 @@ static bool take_over(struct live *live, const struct state_summary *summary, st
 {
     struct lead_standing standing = standing_of(live, summary);
     while (!lead_take_over(live->lead, &standing, error)) {
-        if (!is_for_now(error) || !wait_again(live, "take_over_waits", error)) {
+        if (!redis_is_for_now(error) || !wait_again(live, "take_over_waits", error)) {
             return false;
         }
     }
@@ -206,13 +178,12 @@ static bool mend_reader(struct live *live, const struct state_summary *summary, 
                      "group", lead_group(live->lead), NULL);
             return true;
         }
-    } while (is_for_now(error));
+    } while (redis_is_for_now(error));
     return false;
 }
 
-/* Is the fold that of the stream we lead? */
-static bool check_lead(const struct live *live, const struct state_summary *summary,
-                       bool *is_own_epoch, struct error *error)
+bool live_check_lead(const struct live *live, const struct state_summary *summary,
+                     bool *is_own_epoch, struct error *error)
 {
     uint64_t epoch = lead_epoch(live->lead);
     *is_own_epoch = summary->epoch == epoch && span_is(summary->owner, live->config.owner);
@@ -228,10 +199,20 @@ static bool check_lead(const struct live *live, const struct state_summary *summ
     return true;
 }
 
-static bool is_policy_due(const struct live *live, const struct state *state)
+bool live_is_policy_due(const struct live *live, const struct state *state)
 {
     return state_policy_is_due(state, span_of(live->config.owner),
                                span_of(live->config.policy_hash));
+}
+
+bool live_renew_lease(struct live *live, struct error *error)
+{
+    uint64_t now_ms = clock_boot_ms();
+    if (now_ms < live->renew_due_ms) {
+        return true;
+    }
+    live->renew_due_ms = now_ms + live->config.lease_ms / RENEWALS_A_LEASE;
+    return lead_renew(live->lead, error) || redis_is_for_now(error);
 }
 
 /* The file's policy goes first, where it is due; and it must come to be in force. */
@@ -239,34 +220,17 @@ static bool send_policy(struct live *live, const struct state *state,
                         const struct state_summary *summary, struct error *error)
 {
     struct duty *duty = &live->duty;
-    if (!is_policy_due(live, state)) {
+    if (!live_is_policy_due(live, state)) {
         return true;
     }
     if (!duty->is_policy_sent) {
         return duty_send_policy(duty, error);
     }
     if (stream_id_is_zero(duty->policy_id)) {
-        /* Its outcome is not known, and no tick comes yet that would send it again. */
-        return lead_settle(live->lead, error) != LEAD_FAILED;
+        return duty_settle_policy(duty, error);
     }
     return stream_id_compare(summary->position, duty->policy_id) < 0 ||
            error_set(error, ERROR_REFUSED, "the file's policy was not accepted");
-}
-
-static bool hold_witness(struct duty *duty, struct stream_id position, uint64_t ordinal,
-                         struct error *error)
-{
-    int order = stream_id_compare(position, duty->witness.last);
-    if (duty->witness.added == 0 || order < 0) {
-        return true;
-    }
-    uint64_t added = duty->witness.added;
-    duty->witness.added = 0;
-    /* Behind it: that entry itself was deleted; the next tick's witness tells how many. */
-    return order > 0 || added == ordinal ||
-           error_set(error, ERROR_HISTORY,
-                     "the stream counted %llu entries up to a point where %llu were folded",
-                     (unsigned long long)added, (unsigned long long)ordinal);
 }
 
 /* Does what is due; `*until_ms` says when something is due again. */
@@ -277,14 +241,14 @@ static bool do_duties(struct live *live, const struct state *state,
     uint64_t now_ms = clock_boot_ms();
     *until_ms = now_ms + live->config.tick_ms;
     bool is_own_epoch = false;
-    if (!check_lead(live, summary, &is_own_epoch, error)) {
+    if (!live_check_lead(live, summary, &is_own_epoch, error)) {
         return false;
     }
     if (!is_own_epoch) {
         return true;
     }
     if (!live->is_in_charge) {
-        return send_policy(live, state, summary, error);
+        return live_renew_lease(live, error) && send_policy(live, state, summary, error);
     }
     bool has_more = false;
     if (!duty_send_answers(duty, &has_more, error)) {
@@ -292,7 +256,7 @@ static bool do_duties(struct live *live, const struct state *state,
     }
     if (now_ms >= duty->tick_due_ms &&
         (!duty_tick(duty, error) ||
-         !hold_witness(duty, summary->position, summary->ordinal, error))) {
+         !duty_hold_witness(duty, summary->position, summary->ordinal, error))) {
         return false;
     }
     uint64_t dispatch_ms = dispatcher_due_ms(live->dispatcher);
@@ -332,7 +296,7 @@ static enum source_next read_as_leader(struct live *live, const struct state *st
             }
             break;
         case READER_FAILED:
-            if ((error->code != ERROR_FENCED && !is_for_now(error)) ||
+            if ((error->code != ERROR_FENCED && !redis_is_for_now(error)) ||
                 !mend_reader(live, &summary, error)) {
                 return end_of(error);
             }
@@ -361,7 +325,7 @@ static enum source_next read_live(void *self, const struct state *state, struct 
             return end_of(error);
         }
         if (!stream_reader_start(live->reader, lead_group(live->lead), error) &&
-            (!is_for_now(error) || !mend_reader(live, &summary, error))) {
+            (!redis_is_for_now(error) || !mend_reader(live, &summary, error))) {
             return end_of(error);
         }
     }
@@ -372,101 +336,4 @@ static enum source_next read_live(void *self, const struct state *state, struct 
 struct source live_source(struct live *live)
 {
     return (struct source){.name = "live", .self = live, .read = read_live};
-}
-
-/* --- the sink --- */
-
-static bool append_batch(void *self, const struct batch *batch, struct error *error)
-{
-    struct live *live = self;
-    (void)error;
-    if (batch->count > 0) {
-        live->anchor = sha256_of(batch->entries[batch->count - 1].raw);
-    }
-    return true;
-}
-
-static bool fold_batch_entry(void *self, const struct entry *entry, const struct state *state,
-                             const struct fold_output *output, struct error *error)
-{
-    struct live *live = self;
-    if (live->is_in_charge) {
-        dispatcher_note(live->dispatcher, output);
-    }
-    if (live->duty.witness.added == 0 ||
-        stream_id_compare(entry->id, live->duty.witness.last) < 0) {
-        return true;
-    }
-    return hold_witness(&live->duty, entry->id, state_summary(state).ordinal, error);
-}
-
-/* Before there are ticks, committed batches keep the lease. */
-static bool renew_lease(struct live *live, struct error *error)
-{
-    uint64_t now_ms = clock_boot_ms();
-    if (now_ms < live->renew_due_ms) {
-        return true;
-    }
-    live->renew_due_ms = now_ms + live->config.lease_ms / RENEWALS_A_LEASE;
-    return lead_renew(live->lead, error) || is_for_now(error);
-}
-
-/* The sinks before this one have committed the position. */
-static bool tell_caught_up(void *self, const struct state *state, bool is_caught_up,
-                           struct error *error)
-{
-    struct live *live = self;
-    (void)error;
-    if (is_caught_up && live->phase == LIVE_LEAD && !live->has_caught_up) {
-        live->has_caught_up = true;
-        log_fact(LOG_INFO, "caught_up", "partition", log_number(live->config.partition), "ordinal",
-                 log_number(state_summary(state).ordinal), NULL);
-    }
-    return true;
-}
-
-static bool dispatch_effects(void *self, const struct state *state, struct error *error)
-{
-    struct live *live = self;
-    if (live->phase != LIVE_LEAD) {
-        return true;
-    }
-    bool is_own_epoch = false;
-    struct state_summary summary = state_summary(state);
-    if (!check_lead(live, &summary, &is_own_epoch, error)) {
-        return false;
-    }
-    if (!live->is_in_charge && is_own_epoch && !is_policy_due(live, state)) {
-        live->is_in_charge = true;
-        dispatcher_note_all(live->dispatcher);
-        log_fact(LOG_INFO, "in_charge", "partition", log_number(live->config.partition), "epoch",
-                 log_number(summary.epoch), "effects_open", log_number(summary.effects_open), NULL);
-    }
-    if (live->is_caught_up && !live->is_first_caught_up_told) {
-        /* The position is committed: a batch that catches up is never left without. */
-        live->is_first_caught_up_told = true;
-        log_fact(LOG_INFO, "caught_up", "partition", log_number(live->config.partition), "ordinal",
-                 log_number(summary.ordinal), NULL);
-    }
-    struct queue_place place = {
-        .control = lead_control(live->lead),
-        .stream = lead_stream(live->lead),
-        .queue_prefix = live->config.queue_prefix,
-        .owner = live->config.owner,
-        .epoch = lead_epoch(live->lead),
-    };
-    return live->is_in_charge ? dispatcher_run(live->dispatcher, &place, state, error)
-                              : renew_lease(live, error);
-}
-
-struct sink live_sink(struct live *live)
-{
-    return (struct sink){
-        .name = "live",
-        .self = live,
-        .append = append_batch,
-        .fold = fold_batch_entry,
-        .commit = tell_caught_up,
-        .dispatch = dispatch_effects,
-    };
 }

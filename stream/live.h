@@ -5,6 +5,8 @@
 #ifndef SALVOR_STREAM_LIVE_H
 #define SALVOR_STREAM_LIVE_H
 
+#include <signal.h>
+
 #include "base/sha256.h"
 #include "replay/loop.h"
 
@@ -38,13 +40,16 @@ struct live_config {
     struct span policy_text; /* the file's policy, canonical; borrowed for the life of `live` */
     const char *policy_hash; /* its SHA-256, hexadecimal */
     struct live_asker asker;
-    int wake_fd;              /* eventfd: an answer waits, or stop was asked */
-    const volatile int *stop; /* set by the signal handler: finish what is under way and end */
+    bool applies; /* that policy carries effects out: the rights on the queue are needed */
+    int wake_fd;  /* eventfd: an answer waits, or stop was asked */
+    /* Set by the signal handler: finish what is under way and end. */
+    const volatile sig_atomic_t *stop;
 };
 
 /* Connects (waiting with back-off while Redis is absent or LOADING) and checks version, cluster
  * mode, eviction policy, types, rights (ACL DRYRUN) and the partition count. Nothing is read or
- * taken over yet. NULL on error; STOPPED when *stop was set while waiting. */
+ * taken over yet. NULL on error, DENIED and REFUSED among them; STOPPED when *stop was set while
+ * waiting. */
 struct live *live_open(const struct live_config *config, struct error *error);
 /* The source: its first reads close the gap to `committed_ordinal` (a torn capture) with XRANGE,
  * then it checks the anchor, takes over and reads as leader. Ends (SOURCE_END) when *stop is set.

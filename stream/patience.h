@@ -4,6 +4,7 @@
 #ifndef SALVOR_STREAM_PATIENCE_H
 #define SALVOR_STREAM_PATIENCE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,9 +12,9 @@
 #define PATIENCE_MOST_MS  5000
 
 struct patience {
-    int wake_fd;              /* an eventfd; borrowed */
-    const volatile int *stop; /* borrowed */
-    uint64_t delay_ms;        /* of the next wait; 0 counts as PATIENCE_LEAST_MS */
+    int wake_fd;                       /* an eventfd; borrowed */
+    const volatile sig_atomic_t *stop; /* borrowed */
+    uint64_t delay_ms;                 /* of the next wait; 0 counts as PATIENCE_LEAST_MS */
 };
 
 bool patience_is_stopped(const struct patience *patience);

@@ -13,6 +13,8 @@ local kind, owner, epoch, effect, prefix, job, worker = unpack(ARGV, 1, 7)
 local attempt, claim, losses, failures, error_text, result = unpack(ARGV, 8, 13)
 local is_release = kind == 'release'
 local COMPLETED_KEPT_S, FAILED_KEPT_S, FOUND_VALUE_MAX = 86400, 604800, 128
+-- The largest text of an entry; digits of milliseconds and of a priority that a double still holds.
+local FOUND_MAX, TIME_DIGITS_MAX, PRIORITY_SIZE_MAX = 1024, 15, 10
 
 -- The stream and its fence come before anything is appended.
 for key, wanted in pairs({[ctl] = 'hash', [stream] = 'stream'}) do
@@ -22,15 +24,18 @@ for key, wanted in pairs({[ctl] = 'hash', [stream] = 'stream'}) do
     end
 end
 local held = redis.call('HMGET', ctl, 'owner', 'epoch')
+if not held[1] then
+    return redis.error_reply('HISTORY the control hash is gone')
+end
 if held[1] ~= owner or held[2] ~= epoch then
-    return redis.error_reply('FENCED by ' .. (held[1] or 'nobody') .. ', epoch ' ..
-        (held[2] or '(none)'))
+    return redis.error_reply('FENCED by ' .. held[1] .. ', epoch ' .. (held[2] or '(none)'))
 end
 if redis.call('EXISTS', stream) == 0 then
     return redis.error_reply('HISTORY the stream is gone')
 end
 
 local function settle(outcome, found)
+    found = string.sub(found, 1, FOUND_MAX)
     local entry = {'type', 'effect.settled', 'effect', effect, 'outcome', outcome, 'owner', owner,
         'epoch', epoch}
     if found ~= '' then
@@ -88,6 +93,19 @@ if not is_release then
     end
     if problem then
         return settle('failed', problem)
+    end
+end
+
+-- Nor may a right that was taken away since the start fail behind the first write.
+local needed = is_release and {{'HSET', worker_key, '', ''}} or {{'HSET', job_key, '', ''},
+    {'HDEL', active_key, ''}, {'ZADD', pending_key, '0', ''}, {'ZREM', pending_key, ''},
+    {'HSET', completed_key, '', ''}, {'EXPIRE', completed_key, '1'},
+    {'HSET', failed_key, '', ''}, {'EXPIRE', failed_key, '1'},
+    {'HGET', worker_key, ''}, {'HSET', worker_key, '', ''}, {'PUBLISH', 'complete_job', ''},
+    {'PUBLISH', 'job_failed', ''}, {'PUBLISH', 'cancel_job', ''}}
+for _, command in ipairs(needed) do
+    if not redis.acl_check_cmd(unpack(command)) then
+        return redis.error_reply('NOPERM ' .. command[1] .. ' ' .. command[2])
     end
 end
 
@@ -154,7 +172,7 @@ local iso = iso_of_time()
 
 local function seconds_of(text)
     if string.match(text, '^%d+$') then
-        return math.floor(tonumber(text) / 1000)
+        return #text <= TIME_DIGITS_MAX and math.floor(tonumber(text) / 1000) or nil
     end
     local year, month, day, hour, minute, second =
         string.match(text, '^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d)[.%d]*Z$')
@@ -174,8 +192,10 @@ end
 -- The order that a fresh submission has: priority first, then age. Printed with all its digits.
 local function score()
     local priority = or_else(field('workflow_priority'), or_else(field('priority'), '50'))
-    local seconds = seconds_of(or_else(field('workflow_datetime'), field('created_at')))
-    if not string.match(priority, '^%-?%d+$') or not seconds then
+    -- A job that tells no time of its own waits from now on.
+    local seconds = seconds_of(or_else(field('workflow_datetime'), or_else(field('created_at'),
+        now_ms)))
+    if not string.match(priority, '^%-?%d+$') or #priority > PRIORITY_SIZE_MAX or not seconds then
         return nil
     end
     return string.format('%.17g', tonumber(priority) * 1e15 - seconds)

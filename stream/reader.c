@@ -11,8 +11,6 @@
 #include "base/clock.h"
 #include "stream/redis.h"
 
-#define CONNECT_MS 2000
-
 /* Where the parts of an XREADGROUP reply stand: streams, one stream, its name and its entries, an
  * entry, its id and its fields, a field's name or value. */
 enum reply_depth {
@@ -165,7 +163,7 @@ bool stream_reader_start(struct stream_reader *reader, const char *group, struct
     drop_connection(reader);
     buffer_reset(&reader->group);
     buffer_put(&reader->group, group, strlen(group) + 1);
-    reader->redis = redis_open(reader->config.url, CONNECT_MS, error);
+    reader->redis = redis_open(reader->config.url, REDIS_COMMAND_MS, error);
     if (reader->redis == NULL) {
         return false;
     }

@@ -44,32 +44,55 @@ struct redis {
 };
 
 struct error_class {
-    const char *word;
+    const char *words; /* the first of the reply */
     enum error_code code;
     bool is_end_of_connection;
 };
 
 static const struct error_class error_classes[] = {
-    {"LOADING", ERROR_BUSY, false},        {"OOM", ERROR_BUSY, false},
-    {"BUSY", ERROR_BUSY, false},           {"MISCONF", ERROR_BUSY, false},
-    {"NOREPLICAS", ERROR_BUSY, false},     {"TRYAGAIN", ERROR_BUSY, false},
-    {"MASTERDOWN", ERROR_BUSY, true},      {"LEASED", ERROR_BUSY, false},
-    {"READONLY", ERROR_UNREACHABLE, true}, {"UNBLOCKED", ERROR_UNREACHABLE, true},
-    {"NOGROUP", ERROR_FENCED, false},      {"FENCED", ERROR_FENCED, false},
+    {"LOADING", ERROR_BUSY, false},
+    {"OOM", ERROR_BUSY, false},
+    {"BUSY", ERROR_BUSY, false},
+    {"MISCONF", ERROR_BUSY, false},
+    {"NOREPLICAS", ERROR_BUSY, false},
+    {"TRYAGAIN", ERROR_BUSY, false},
+    {"MASTERDOWN", ERROR_BUSY, true},
+    {"LEASED", ERROR_BUSY, false},
+    {"READONLY", ERROR_UNREACHABLE, true},
+    {"UNBLOCKED", ERROR_UNREACHABLE, true},
+    {"ERR max number of clients", ERROR_UNREACHABLE, true},
+    {"NOAUTH", ERROR_DENIED, true},
+    {"WRONGPASS", ERROR_DENIED, true},
+    {"NOPERM", ERROR_DENIED, false},
+    /* What Redis 7.0 says for NOPERM inside a script. */
+    {"ERR The user executing the script can't", ERROR_DENIED, false},
+    {"NOGROUP", ERROR_FENCED, false},
+    {"FENCED", ERROR_FENCED, false},
     {"HISTORY", ERROR_HISTORY, false},
 };
 
+static bool begins_with_words(struct span text, const char *words)
+{
+    size_t size = strlen(words);
+    return text.size >= size && memcmp(text.data, words, size) == 0 &&
+           (text.size == size || text.data[size] == ' ');
+}
+
 static bool set_reply_error(struct redis *redis, struct span text, struct error *error)
 {
-    struct span rest = text;
-    struct span word = span_cut(&rest, ' ');
     for (size_t i = 0; i < sizeof(error_classes) / sizeof(error_classes[0]); i++) {
-        if (span_is(word, error_classes[i].word)) {
+        if (begins_with_words(text, error_classes[i].words)) {
             redis->is_broken = redis->is_broken || error_classes[i].is_end_of_connection;
             return error_set(error, error_classes[i].code, "%.*s", SPAN_FORMAT(text));
         }
     }
     return error_set(error, ERROR_REFUSED, "%.*s", SPAN_FORMAT(text));
+}
+
+bool redis_is_for_now(const struct error *error)
+{
+    return error->code == ERROR_UNREACHABLE || error->code == ERROR_BUSY ||
+           error->code == ERROR_DENIED;
 }
 
 static bool set_connection_error(struct redis *redis, struct error *error)
@@ -297,22 +320,11 @@ static const redisReply *of_opaque(const struct redis_reply *reply)
     return (const redisReply *)reply;
 }
 
-bool redis_reply_is_nil(const struct redis_reply *reply)
-{
-    return reply == NULL || of_opaque(reply)->type == REDIS_REPLY_NIL;
-}
-
 struct span redis_reply_text(const struct redis_reply *reply)
 {
     bool is_text = reply != NULL && (of_opaque(reply)->type == REDIS_REPLY_STRING ||
                                      of_opaque(reply)->type == REDIS_REPLY_STATUS);
     return is_text ? text_of(of_opaque(reply)) : SPAN_NONE;
-}
-
-int64_t redis_reply_number(const struct redis_reply *reply)
-{
-    bool is_number = reply != NULL && of_opaque(reply)->type == REDIS_REPLY_INTEGER;
-    return is_number ? of_opaque(reply)->integer : 0;
 }
 
 uint32_t redis_reply_count(const struct redis_reply *reply)

@@ -7,14 +7,18 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+/* How long a connect or a reply may take. */
+#define REDIS_COMMAND_MS 2000
+
 struct redis;
 /* A reply, borrowed from its connection until the next call there. */
 struct redis_reply;
 
 /* Connects, sets the time-outs, authenticates, selects the database. `url`:
  * redis://[[user]:password@]host[:port][/db] or unix:///path[?db=n]; user and password may hold
- * %XX. NULL on error: USAGE (the url), UNREACHABLE, BUSY, REFUSED (password). The caller owns it.
- * The process ignores SIGPIPE from then on, since hiredis writes to sockets that may be closed. */
+ * %XX. NULL on error: USAGE (the url), UNREACHABLE, BUSY, DENIED (password), REFUSED. The caller
+ * owns it. The process ignores SIGPIPE from then on, since hiredis writes to sockets that may be
+ * closed. */
 struct redis *redis_open(const char *url, uint64_t timeout_ms, struct error *error);
 /* Accepts NULL. */
 void redis_close(struct redis *redis);
@@ -23,13 +27,17 @@ bool redis_is_broken(const struct redis *redis);
 
 /* Sends a command and waits for its reply. NULL on error. Codes: UNREACHABLE (the connection is
  * broken, the outcome unknown; also READONLY and UNBLOCKED, after which this is the wrong server),
- * BUSY (LOADING, OOM, MISCONF, … : not done, try again later), FENCED (also NOGROUP), HISTORY,
- * REFUSED (anything else). */
+ * BUSY (LOADING, OOM, MISCONF, … : not done, try again later), DENIED (user, password or right:
+ * not done), FENCED (also NOGROUP), HISTORY, REFUSED (anything else). */
 const struct redis_reply *redis_call(struct redis *redis, const struct span *arguments,
                                      uint32_t count, struct error *error);
 /* The same for a few texts, closed by NULL. */
 __attribute__((sentinel)) const struct redis_reply *redis_ask(struct redis *redis,
                                                               struct error *error, ...);
+
+/* True when the same may go well later: UNREACHABLE, BUSY, and DENIED, since whoever took a right
+ * away may give it back. */
+bool redis_is_for_now(const struct error *error);
 
 /* A script, in static storage. */
 struct redis_script {
@@ -44,9 +52,7 @@ const struct redis_reply *redis_run(struct redis *redis, const struct redis_scri
                                     uint32_t count, struct error *error);
 
 /* A look at a reply. Each accepts any reply: what it is not gives the empty span, 0 or NULL. */
-bool redis_reply_is_nil(const struct redis_reply *reply);
 struct span redis_reply_text(const struct redis_reply *reply);
-int64_t redis_reply_number(const struct redis_reply *reply);
 uint32_t redis_reply_count(const struct redis_reply *reply);
 const struct redis_reply *redis_reply_at(const struct redis_reply *reply, uint32_t index);
 

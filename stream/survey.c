@@ -5,14 +5,14 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "stream/names.h"
 
 #define VERSION_LEAST 7
 #define WORDS_MAX     16
-#define META_SIZE     160
 
 /* Every command that is sent or that a script uses, with a key of each kind it is used on: @ctl
  * @stream @meta are ours, @queue stands before the queue's. */
-static const char *const commands[] = {
+static const char *const stream_commands[] = {
     "INFO",
     "SCRIPT LOAD x",
     "EVAL x 1 @ctl",
@@ -33,6 +33,10 @@ static const char *const commands[] = {
     "XGROUP DESTROY @stream x",
     "XGROUP CREATE @stream x 0-0 ENTRIESREAD 0",
     "XREADGROUP GROUP x leader COUNT 1 BLOCK 1 NOACK STREAMS @stream >",
+    NULL,
+};
+/* Only for effects that are carried out. */
+static const char *const queue_commands[] = {
     "TYPE @queuejob:x",
     "EXISTS @queuejob:x",
     "HMGET @queuejob:x status",
@@ -56,6 +60,7 @@ static const char *const commands[] = {
     "PUBLISH complete_job x",
     "PUBLISH job_failed x",
     "PUBLISH cancel_job x",
+    NULL,
 };
 
 /* The value of `name:` in the reply of INFO. */
@@ -155,6 +160,17 @@ static bool survey_command(struct redis *redis, const char *user, const char *co
     return is_allowed;
 }
 
+static bool survey_commands(struct redis *redis, const char *user, const char *const *commands,
+                            const struct survey *survey, const char *meta, struct error *error)
+{
+    for (; *commands != NULL; commands++) {
+        if (!survey_command(redis, user, *commands, survey, meta, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool survey_rights(struct redis *redis, const struct survey *survey, const char *meta,
                           struct error *error)
 {
@@ -164,14 +180,20 @@ static bool survey_rights(struct redis *redis, const struct survey *survey, cons
     }
     char user[256];
     snprintf(user, sizeof(user), "%.*s", SPAN_FORMAT(redis_reply_text(reply)));
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (!survey_command(redis, user, commands[i], survey, meta, error)) {
-            return error->code == ERROR_REFUSED
-                       ? error_wrap(error, "the Redis user \"%s\" may not do what is needed", user)
-                       : false;
-        }
+    bool may_read = survey_commands(redis, user, stream_commands, survey, meta, error);
+    bool may_act = may_read && survey_commands(redis, user, queue_commands, survey, meta, error);
+    if (may_act) {
+        return true;
     }
-    return true;
+    if (error->code != ERROR_REFUSED) {
+        return false;
+    }
+    if (may_read && !survey->applies) {
+        log_fact(LOG_WARNING, "effects_forbidden", "user", user, "because", error->message,
+                 "needed_for", "a policy with effects=apply", NULL);
+        return true;
+    }
+    return error_wrap(error, "the Redis user \"%s\" may not do what is needed", user);
 }
 
 static bool survey_type(struct redis *redis, const char *key, const char *wanted,
@@ -187,28 +209,26 @@ static bool survey_type(struct redis *redis, const char *key, const char *wanted
                      wanted);
 }
 
+/* Written down by who takes the lead. */
 static bool survey_partitions(struct redis *redis, const char *meta, uint32_t partitions,
                               struct error *error)
 {
-    char number[16];
-    snprintf(number, sizeof(number), "%u", partitions);
-    if (redis_ask(redis, error, "HSETNX", meta, "partitions", number, NULL) == NULL) {
+    const struct redis_reply *reply = redis_ask(redis, error, "HGET", meta, "partitions", NULL);
+    if (reply == NULL) {
         return false;
     }
-    const struct redis_reply *reply = redis_ask(redis, error, "HGET", meta, "partitions", NULL);
-    return reply != NULL &&
-           (span_is(redis_reply_text(reply), number) ||
-            error_set(error, ERROR_REFUSED, "%s says partitions=%.*s, the configuration says %u",
-                      meta, SPAN_FORMAT(redis_reply_text(reply)), partitions));
+    struct span told = redis_reply_text(reply);
+    return told.size == 0 || span_is(told, number_text(partitions).text) ||
+           error_set(error, ERROR_REFUSED, "%s says partitions=%.*s, the configuration says %u",
+                     meta, SPAN_FORMAT(told), partitions);
 }
 
 bool survey_redis(struct redis *redis, const struct survey *survey, struct error *error)
 {
-    char meta[META_SIZE];
-    snprintf(meta, sizeof(meta), "%s:meta", survey->prefix);
-    return survey_server(redis, error) && survey_rights(redis, survey, meta, error) &&
+    struct key_name meta = names_meta(survey->prefix);
+    return survey_server(redis, error) && survey_rights(redis, survey, meta.text, error) &&
            survey_type(redis, survey->control, "hash", error) &&
            survey_type(redis, survey->stream, "stream", error) &&
-           survey_type(redis, meta, "hash", error) &&
-           survey_partitions(redis, meta, survey->partitions, error);
+           survey_type(redis, meta.text, "hash", error) &&
+           survey_partitions(redis, meta.text, survey->partitions, error);
 }

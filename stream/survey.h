@@ -11,10 +11,11 @@ struct survey { /* all borrowed */
     const char *prefix, *queue_prefix;
     const char *control, *stream; /* keys of the partition */
     uint32_t partitions;
+    bool applies; /* effects are to be carried out: the rights on the queue are needed */
 };
 
-/* False: REFUSED, with what is wrong and what is needed; or what the connection says. Writes the
- * number of partitions down where nobody has yet, and nothing else. */
+/* False: REFUSED, with what is wrong and what is needed; or what the connection says. Changes
+ * nothing. */
 __attribute__((warn_unused_result)) bool
 survey_redis(struct redis *redis, const struct survey *survey, struct error *error);
 

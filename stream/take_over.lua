@@ -3,20 +3,20 @@
 -- (mode `mend`). Checks everything first: a refusal changes nothing, and neither does the XADD, the
 -- first write of a claim, when the stream is poisoned or memory is short.
 --
--- KEYS: control hash, stream
+-- KEYS: control hash, stream, hash of what all partitions share
 -- ARGV: mode, owner, group prefix, position, ordinal, max_gap_ms, lease_ms,
---       claim: stored epoch as read ('' when none), highest folded epoch, folded timeline,
---              last folded tick, ms since it by the caller's own clock ('' when unknown), reducers
+--       claim: stored epoch as read ('' when none), highest folded epoch, folded timeline, reducers,
+--              partitions
 --       mend:  epoch, connection
 --       then the fields of the entry at the position as the caller read them (none: it is absent)
 -- claim returns {epoch, timeline, gap_ms, uncut gap_ms, id of the epoch event}; mend returns OK.
-local ctl, stream = KEYS[1], KEYS[2]
+local ctl, stream, meta = KEYS[1], KEYS[2], KEYS[3]
 local mode, owner, prefix, position, ordinal = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local is_claim = mode == 'claim'
-local first_anchor_field = is_claim and 14 or 10
+local first_anchor_field = is_claim and 13 or 10
 local SCAN_ENTRIES_CHEAP, SCAN_ENTRIES_MAX = 1000, 1000000
 
-for key, wanted in pairs({[ctl] = 'hash', [stream] = 'stream'}) do
+for key, wanted in pairs({[ctl] = 'hash', [stream] = 'stream', [meta] = 'hash'}) do
     local found = redis.call('TYPE', key).ok
     if found ~= wanted and found ~= 'none' then
         return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. wanted)
@@ -25,7 +25,7 @@ end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local held = redis.call('HMGET', ctl, 'owner', 'epoch', 'exp', 'timeline', 'tick', 'wall')
+local held = redis.call('HMGET', ctl, 'owner', 'epoch', 'exp', 'timeline', 'wall')
 local stored_epoch = held[2] or ''
 
 -- Numbers of 64 bits do not fit a Lua number: compared as digits.
@@ -57,12 +57,22 @@ if is_claim then
     if stored_epoch ~= ARGV[8] then
         return redis.error_reply('LEASED anew: the epoch is ' .. stored_epoch)
     end
-    if tonumber(stored_epoch ~= '' and stored_epoch or '0') < tonumber(ARGV[9]) then
-        return history('the stored epoch ' .. (stored_epoch ~= '' and stored_epoch or '(none)') ..
-            ' is older than the folded one, ' .. ARGV[9])
+    local partitions = redis.call('HGET', meta, 'partitions')
+    if partitions and partitions ~= ARGV[12] then
+        return redis.error_reply('PARTITIONS ' .. meta .. ' says ' .. partitions .. ', not ' ..
+            ARGV[12])
     end
+    -- What would fail behind the XADD must fail before it.
+    for _, command in ipairs({{'HSET', ctl, '', ''}, {'HSETNX', meta, '', ''},
+        {'XGROUP', 'DESTROY', stream, ''}, {'XGROUP', 'CREATE', stream, '', '0'}}) do
+        if not redis.acl_check_cmd(unpack(command)) then
+            return redis.error_reply('NOPERM ' .. table.concat(command, ' '))
+        end
+    end
+elseif not held[1] then
+    return history('the control hash is gone')
 elseif held[1] ~= owner or stored_epoch ~= ARGV[8] then
-    return redis.error_reply('FENCED by ' .. (held[1] or 'nobody') .. ', epoch ' .. stored_epoch)
+    return redis.error_reply('FENCED by ' .. held[1] .. ', epoch ' .. stored_epoch)
 end
 
 -- Is this the stream that was folded?
@@ -104,6 +114,13 @@ if position ~= '0-0' then
     if not entry and not may_be_deleted then
         return history('the entry at the folded position ' .. position .. ' is not in the stream')
     end
+    -- Without the entry's bytes, only the control hash can tell that no write was lost. With them,
+    -- an epoch above the stored one is an entry that somebody made by hand.
+    if not entry and is_claim and
+        tonumber(stored_epoch ~= '' and stored_epoch or '0') < tonumber(ARGV[9]) then
+        return history('the stored epoch ' .. (stored_epoch ~= '' and stored_epoch or '(none)') ..
+            ' is older than the folded one, ' .. ARGV[9])
+    end
 end
 
 -- How many entries wait behind the position? A long backlog is counted only where one of it may have
@@ -135,20 +152,17 @@ if is_claim then
         tonumber(ARGV[9])) + 1)
     local timeline = string.format('%d', math.max(1, tonumber(held[4] or '0'),
         tonumber(ARGV[10])))
-    -- Who saw the last tick itself measures on its own clock; Redis's may have stepped since.
-    local whole_gap = 0
-    if held[5] and held[5] == ARGV[11] and ARGV[12] ~= '' then
-        whole_gap = tonumber(ARGV[12])
-    elseif held[6] then
-        whole_gap = now - tonumber(held[6])
-    end
+    -- The caller has just come up: only Redis's clock saw the gap. A standby, which was there when
+    -- the last tick was appended, will measure it itself: Redis's clock may have stepped since.
+    local whole_gap = held[5] and now - tonumber(held[5]) or 0
     local gap = string.format('%d', math.min(math.max(whole_gap, 0), tonumber(ARGV[6])))
     local id = redis.call('XADD', stream, '*', 'type', 'epoch', 'epoch', epoch, 'owner', owner,
-        'timeline', timeline, 'reducers', ARGV[13], 'ordinal', string.format('%d', added),
+        'timeline', timeline, 'reducers', ARGV[11], 'ordinal', string.format('%d', added),
         'wall_ms', string.format('%d', now), 'gap_ms', gap)
     redis.call('HSET', ctl, 'owner', owner, 'epoch', epoch, 'exp',
         string.format('%d', now + tonumber(ARGV[7])), 'k', '0', 'timeline', timeline, 'tick', id,
         'wall', string.format('%d', now))
+    redis.call('HSETNX', meta, 'partitions', ARGV[12])
     result = {epoch, timeline, gap, string.format('%d', whole_gap), id}
 end
 

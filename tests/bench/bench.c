@@ -210,7 +210,9 @@ static void load_state_hash(struct live_run *run)
     struct sha256 hash;
     put_data_path(path, "/audit-0.db");
     struct audit *audit = audit_open(path, AUDIT_READ, 0, &error);
-    if (audit == NULL || !audit_load_checkpoint(audit, run->ordinal, &hash, &error)) {
+    uint64_t ordinal = 0;
+    if (audit == NULL || !audit_next_checkpoint(audit, run->ordinal, &ordinal, &hash, &error) ||
+        ordinal != run->ordinal) {
         give_up("no state hash in the audit", error.message);
     }
     audit_close(audit);

@@ -149,6 +149,8 @@ def test_bad_entries_are_kept_with_their_bytes_and_a_reason_that_names_the_field
                 check_equal(problem, told["problem"], name)
             if field is not None:
                 check_equal(field, told["field"], name)
+            field = f' "{told["field"]}"' if told["field"] else ""
+            check_equal(f"bad_field: {told['problem']}{field}", row["reason"], name)
         check(b"w9" not in b"".join(str(row).encode() for row in salvor.decisions()
                                     if row["action"] != "quarantine"), "one of them was believed")
 
@@ -190,6 +192,8 @@ def test_only_the_leader_is_believed_in_what_only_the_leader_may_say():
                                (strange, "bad_field", "origin")):
             check_equal(code, rows[id]["code"])
             check(word in rows[id]["evidence"], rows[id])
+            check(rows[id]["reason"].startswith(f"{code}: ") and word in rows[id]["reason"],
+                  rows[id])
         check_equal(len(sent) + 3, len(rows))
         check_equal([], salvor.decisions("j1"))
         check_equal("in_progress", redis.hash("job:j1")["status"])

@@ -165,6 +165,9 @@ def test_send_policy_puts_a_file_into_force():
         send(salvor, "policy", path, f"--wait={int(DEADLINE_S * 1000)}")
         second = salvor.query("SELECT * FROM policy ORDER BY seq")[1]
         check("effects=observe\n" in second["text"] and "max_retries=9\n" in second["text"], second)
+        told = salvor.wait_log("policy_file_not_in_force")
+        check_equal((first["hash"], second["hash"]), (told["file"], told["in_force"]))
+        check("salvor send policy FILE" in told["to_change"], told)
         # ... and the first one's text, as the audit keeps it.
         text = os.path.join(place.folder, "policy.txt")
         with open(text, "w", encoding="utf-8") as file:
@@ -173,6 +176,7 @@ def test_send_policy_puts_a_file_into_force():
         third = salvor.query("SELECT * FROM policy ORDER BY seq")[2]
         check_equal(first["hash"], third["hash"])
         check_equal(first["text"], third["text"])
+        check_equal(1, len(salvor.log("policy_file_not_in_force")))
 
 
 def test_why_replay_and_audit_agree_on_what_happened():

@@ -3,6 +3,7 @@
 """A configuration's mistakes: all named at once, each with file, line and what is allowed, before
 anything is opened; exit code 2."""
 import os
+import re
 
 from harness import SALVOR, Place, Redis, check, check_equal, main, run
 
@@ -28,7 +29,7 @@ services:
     profile: nothere       #! services.one "nothere" comfyui
   two:
     profile: comfyui
-    base: "ftp://x"        #! services.two.base "ftp://x" http://
+    base: "ftp://x"        #! services.two.base http://
   three:
     profile: comfyui
     base: "http://127.0.0.1:1"
@@ -93,6 +94,15 @@ def test_what_is_no_configuration_at_all_is_told_with_its_line():
             path, told = refused(place, text)
             check_equal(1, len(told), text, told)
             check(told[0].startswith(path) and line in told[0] and words in told[0], text, told)
+
+
+def test_a_variable_of_no_section_is_told():
+    with Place() as place:
+        done = run(SALVOR, "run", code=2, cwd=place.folder,
+                   environment={"SALVOR_DATA": "/nowhere", "SALVOR_TICK_MS": "5"})
+        for name in ("SALVOR_DATA", "SALVOR_TICK_MS"):
+            check(re.search(rf"^{name}: no such section; allowed: ", done.stderr, re.M),
+                  done.stderr)
 
 
 def test_a_configuration_that_is_not_there_is_told():

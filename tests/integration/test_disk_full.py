@@ -14,7 +14,7 @@ from harness import (SALVOR, STREAM, Place, Redis, Salvor, check, check_equal, c
                      fresh_fold_agrees, main, prove, run, submit, wait_until)
 
 CONFIG = {"salvor": {"tick_ms": 1000, "lease_ms": 60000}, "policy": {"backoff_ms": 0}}
-INSIDE = "SALVOR_TEST_MOUNTS"
+INSIDE = "TEST_MOUNTS"
 DISK_BYTES = 8 << 20
 JOBS_MAX = 5000
 

@@ -174,7 +174,9 @@ def test_no_fault_of_a_service_is_taken_for_a_completion_and_each_ends_in_time()
             took = decided[name]["at_ms"] - asked[name]
             check(took < 2 * MAY_TAKE_MS, name, "took", took, "ms")
         check_equal([], redis.pending())
-        check_equal(set(FINE), set(redis.hash("jobs:completed")))
+        kept = redis.hash("jobs:completed")
+        check_equal({name: f"s3://results/of-{name}.png" for name in FINE},
+                    {name: json.loads(text)["data"] for name, text in kept.items()})
         finish(redis, salvor, bad, good)
 
 

@@ -3,9 +3,11 @@
 """Stopping, asked and not asked for: what is committed, who may lead next, and what a restart makes
 of it, also in the middle of a long backlog and behind a torn capture."""
 import os
+import re
+import shutil
 import signal
 
-from harness import (CONTROL, SALVOR, STREAM, Place, Redis, Salvor, check, check_equal, claim,
+from harness import (CONTROL, ROOT, SALVOR, STREAM, Place, Redis, Salvor, check, check_equal, claim,
                      fresh_fold_agrees, main, prove, run, submit, wait_until)
 
 LONG_LEASE = {"salvor": {"lease_ms": 600000}, "policy": {"backoff_ms": 0}}
@@ -103,6 +105,33 @@ def test_a_restart_folds_nothing_from_before_a_clean_stop():
         fresh_fold_agrees(place, redis, salvor)
 
 
+def test_what_may_be_trimmed_is_never_missed():
+    with open(os.path.join(ROOT, "docs", "configuration.md"), encoding="utf-8") as page:
+        query = re.search(r"sqlite3 -readonly \S+ '(SELECT [^']+)'", page.read())[1]
+    with Place(keeps=False) as place:
+        redis = Redis(place)
+        salvor = Salvor(place, redis, LONG_LEASE)
+        for job in ("j1", "j2", "j3"):
+            salvor.wait_log("in_charge")
+            lose_a_job(redis, salvor, job, "w-" + job)
+            if job != "j3":
+                check_equal(0, salvor.stop())
+                salvor.start()
+        check_equal(2, salvor.query("SELECT count(*) AS n FROM snapshot")[0]["n"])
+        salvor.kill()
+        # The worst that a restart can need: all that was captured is gone.
+        shutil.rmtree(salvor.capture)
+        oldest = salvor.query(query)[0]["stream_id"]
+        check(redis.call("XTRIM", STREAM, "MINID", oldest) > 0, "something was trimmed")
+        salvor.start()
+        salvor.wait_log("in_charge")
+        lose_a_job(redis, salvor, "j4", "w4")
+        check_equal(0, salvor.stop())
+        check("stream.lost" not in [fields["type"] for _, fields in redis.entries()])
+        check_equal(4, len(salvor.decisions(action="requeue")))
+        run(SALVOR, "audit", "verify", salvor.audit)
+
+
 def test_one_process_works_with_a_data_folder():
     with Place() as place:
         redis = Redis(place)
@@ -195,6 +224,7 @@ if __name__ == "__main__":
     main(test_a_stop_commits_and_gives_the_lease_back,
          test_a_lease_that_was_not_given_back_is_waited_for,
          test_a_restart_folds_nothing_from_before_a_clean_stop,
+         test_what_may_be_trimmed_is_never_missed,
          test_one_process_works_with_a_data_folder,
          test_a_stop_is_heard_while_redis_is_away,
          test_killed_in_the_middle_of_a_backlog,

@@ -248,17 +248,6 @@ static struct iso_time iso_of(uint64_t wall_ms)
     return iso;
 }
 
-struct number_text {
-    char text[24];
-};
-
-static struct number_text text_of(uint64_t number)
-{
-    struct number_text out;
-    snprintf(out.text, sizeof(out.text), "%llu", (unsigned long long)number);
-    return out;
-}
-
 struct key {
     char text[QUEUE_ID_MAX + 32];
 };
@@ -337,7 +326,7 @@ void queue_register(struct queue *queue, const char *worker, const char *service
     run(queue, LIST("SADD", "workers:active", worker));
     run(queue, LIST("XADD", queue->stream, "*", "type", "worker.registered", "worker", worker,
                     "machine", "fleet", "services", services, "heartbeat_ms",
-                    text_of(heartbeat_ms).text, "incarnation", text_of(incarnation).text));
+                    number_text(heartbeat_ms).text, "incarnation", number_text(incarnation).text));
 }
 
 bool queue_heartbeat(struct queue *queue, const char *worker, uint64_t incarnation,
@@ -350,8 +339,8 @@ bool queue_heartbeat(struct queue *queue, const char *worker, uint64_t incarnati
     run(queue, LIST("HSET", key.text, "last_heartbeat", now.text));
     run(queue, LIST("SETEX", alive.text, "60", now.text));
     run(queue, LIST("XADD", queue->stream, "*", "type", "worker.heartbeat", "worker", worker,
-                    "incarnation", text_of(incarnation).text, job != NULL && is_held ? "job" : NULL,
-                    job != NULL ? job->id : NULL));
+                    "incarnation", number_text(incarnation).text,
+                    job != NULL && is_held ? "job" : NULL, job != NULL ? job->id : NULL));
     return is_held;
 }
 
@@ -361,7 +350,7 @@ bool queue_claim(struct queue *queue, const char *worker, uint64_t incarnation,
     struct key key = key_of("worker:", worker);
     struct command command = {0};
     struct error error = {0};
-    struct number_text number = text_of(incarnation);
+    struct number_text number = number_text(incarnation);
     command_put_list(&command,
                      LIST("EVAL", CLAIM_SCRIPT, "3", "jobs:pending", key.text, queue->stream,
                           worker, number.text, "[\"comfyui\",\"simulation\"]", "100"));
@@ -391,7 +380,7 @@ static bool step(struct queue *queue, const char *worker, const struct queue_job
                  const char *kind, const char *brought, const char *type, const char *const *fields)
 {
     struct key job_key = key_of("job:", job->id), worker_key = key_of("worker:", worker);
-    struct number_text attempt = text_of(job->attempt);
+    struct number_text attempt = number_text(job->attempt);
     struct iso_time now = iso_of(clock_wall_ms());
     struct command command = {0};
     command_put_list(&command,

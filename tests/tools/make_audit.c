@@ -7,7 +7,8 @@
 #include "store/audit.h"
 
 #define BEGIN_MS 1763899200000 /* 2025-11-23 12:00:00 */
-#define POLICY   "8f14e45fceea167a5a36dedd4bea2543b9c1e0d5f1a2b3c4d5e6f708192a3b4c"
+#define POLICY   "52673288e004d56595705922bad67a0bcb187644646b6012126106fa70adea95"
+#define OBSERVE  "30796b1ee3c5cf7b052db754604b1a35156011f6e0c19240b065dbb9fd04c76e"
 #define OWNER    "c9f0f895fb98ab91"
 
 struct row {
@@ -140,11 +141,11 @@ static bool write_story(struct audit *audit, struct error *error)
     bool is_written =
         audit_begin(audit, error) &&
         audit_put_leadership(audit, 1, 1, SPAN(OWNER), id_after(0), error) &&
-        audit_put_policy(audit, SPAN("00"), id_after(1), SPAN("effects=observe\n"), error) &&
+        audit_put_policy(audit, SPAN(OBSERVE), id_after(1), SPAN("effects=observe\n"), error) &&
         audit_put_policy(audit, SPAN(POLICY), id_after(10), SPAN("effects=apply\n"), error) &&
         audit_put_checkpoint(audit, 1000, id_after(50000), &state_hash, error) &&
         audit_put_leadership(audit, 2, 1, SPAN("another" OWNER), id_after(93000), error) &&
-        audit_put_quarantine(audit, id_after(96000), SPAN("bad_field"),
+        audit_put_quarantine(audit, id_after(96000), SPAN("bad_field: missing \"job\""),
                              SPAN("\1\4type\20worker.heartbeat"), error);
     uint64_t number = 0;
     for (; is_written && number < sizeof(rows) / sizeof(rows[0]); number++) {

@@ -95,12 +95,12 @@ static void test_audit__a_new_file_is_empty_and_whole(void **fixture)
     assert_int_equal(error.code, ERROR_NONE);
     struct sha256 head = audit_head(audit), genesis = audit_genesis(3);
     assert_true(sha256_equal(&head, &genesis));
-    assert_int_equal(audit_partition(audit), 3);
     struct buffer state = {0};
     assert_false(audit_load_snapshot(audit, UINT64_MAX, &position, &state, &error));
     assert_int_equal(error.code, ERROR_NONE);
     struct sha256 checkpoint;
-    assert_false(audit_load_checkpoint(audit, 1, &checkpoint, &error));
+    uint64_t ordinal;
+    assert_false(audit_next_checkpoint(audit, 0, &ordinal, &checkpoint, &error));
     assert_int_equal(error.code, ERROR_NONE);
     check_walk(audit_decisions(audit, 0, &error), 0, 1, 0);
     check_verified(audit, 0);
@@ -334,8 +334,14 @@ static void test_audit__the_smaller_tables_are_kept(void **fixture)
     assert_true(audit_put_checkpoint(audit, 65536, (struct stream_id){11, 0}, &other, &error));
     assert_true(audit_put_checkpoint(audit, 65536, (struct stream_id){11, 0}, &state_hash, &error));
     assert_true(audit_commit(audit, &error));
-    assert_true(audit_load_checkpoint(audit, 65536, &read, &error));
-    assert_true(sha256_equal(&read, &state_hash));
+    uint64_t ordinal;
+    for (uint64_t from = 0; from <= 65536; from += 32768) {
+        assert_true(audit_next_checkpoint(audit, from, &ordinal, &read, &error));
+        assert_int_equal(ordinal, 65536);
+        assert_true(sha256_equal(&read, &state_hash));
+    }
+    assert_false(audit_next_checkpoint(audit, 65537, &ordinal, &read, &error));
+    assert_int_equal(error.code, ERROR_NONE);
     audit_close(audit);
     assert_int_equal(ask(*fixture, "SELECT group_concat(hash || at_ms || text) ="
                                    " 'h17a=b,h28a=c,h19a=b' FROM policy"),

@@ -106,6 +106,24 @@ static void test_audit_tamper__a_changed_column_is_found(void **fixture)
     }
 }
 
+static void test_audit_tamper__a_policys_text_is_held_against_its_hash(void **fixture)
+{
+    static const char text[] = "effects=apply\n";
+    struct sha256 digest = sha256_of(span_of(text));
+    struct sha256_text hash = sha256_text(&digest);
+    char sql[200];
+    struct error error;
+    snprintf(sql, sizeof(sql), "INSERT INTO policy VALUES (1, '%s', '7-0', 7, '%s')", hash.text,
+             text);
+    tamper(*fixture, sql);
+    assert_true(verify(*fixture, &error));
+    check_found(*fixture, "UPDATE policy SET text = text || ' '",
+                "policy (seq 1): its hash is not that of its text");
+    tamper(*fixture, "UPDATE policy SET text = trim(text, ' ')");
+    assert_true(verify(*fixture, &error));
+    check_found(*fixture, "UPDATE policy SET hash = upper(hash)", "policy (seq 1)");
+}
+
 static void test_audit_tamper__a_changed_hash_is_found(void **fixture)
 {
     check_found(*fixture, "UPDATE decision SET hash = replace(hash, 'a', 'b') WHERE seq = 4",
@@ -323,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_audit_tamper__a_changed_column_is_found),
+        TEST(test_audit_tamper__a_policys_text_is_held_against_its_hash),
         TEST(test_audit_tamper__a_changed_hash_is_found),
         TEST(test_audit_tamper__a_deleted_row_is_found),
         TEST(test_audit_tamper__rows_deleted_at_the_end_are_found),

@@ -80,6 +80,9 @@ static void test_bytes__numbers_have_one_form(void **fixture)
     assert_true(span_to_number(SPAN("100"), 100, &number));
     assert_false(span_to_number(SPAN("101"), 100, &number));
     assert_int_equal(number, 100);
+    assert_string_equal(number_text(0).text, "0");
+    assert_string_equal(number_text(1000).text, "1000");
+    assert_string_equal(number_text(UINT64_MAX).text, "18446744073709551615");
 }
 
 static void test_bytes__buffer_grows_and_is_kept(void **fixture)

@@ -171,6 +171,52 @@ static void test_capture_damage__zero_bytes_at_the_end_are_a_torn_tail(void **fi
     }
 }
 
+/* What a crash of the machine leaves: the file's size was kept, the last pages were not. */
+static void test_capture_damage__a_last_body_that_was_never_written_is_a_torn_tail(void **fixture)
+{
+    struct example *example = *fixture;
+    struct error error;
+    uint64_t read, ordinal;
+    size_t body = example->offset[FRAMES] + CAPTURE_HEAD_SIZE;
+    for (size_t from = body; from + 4 <= example->whole.size; from++) {
+        for (size_t more = 0; more < 9000; more += 4500) {
+            struct buffer bytes = {0};
+            buffer_put(&bytes, example->whole.data, from);
+            size_t zeros = example->whole.size - from + more;
+            memset(buffer_reserve(&bytes, zeros), 0, zeros);
+            bytes.size += zeros;
+            store(example, buffer_span(&bytes));
+            assert_int_equal(read_all(example, &read, &error), CAPTURE_TORN);
+            assert_int_equal(read, example->before[FRAMES]);
+            if (more > 0) { /* something stands behind it: what is missing is no tail */
+                bytes.data[bytes.size - 1] = 1;
+                store(example, buffer_span(&bytes));
+                assert_int_equal(read_all(example, &read, &error), CAPTURE_ERROR);
+                check_located(example, FRAMES, &error);
+                assert_null(resume(example, &ordinal, &error));
+            }
+            buffer_fini(&bytes);
+        }
+    }
+    /* In the middle of the file it is damage. */
+    size_t end = example->offset[FRAMES];
+    memset(example->whole.data + example->offset[FRAMES - 1] + CAPTURE_HEAD_SIZE, 0,
+           end - example->offset[FRAMES - 1] - CAPTURE_HEAD_SIZE);
+    store(example, buffer_span(&example->whole));
+    assert_int_equal(read_all(example, &read, &error), CAPTURE_ERROR);
+    /* At its end it is cut, and the writer goes on there. */
+    store(example, (struct span){example->whole.data, end});
+    assert_int_equal(read_all(example, &read, &error), CAPTURE_TORN);
+    struct capture_writer *writer = resume(example, &ordinal, &error);
+    assert_non_null(writer);
+    assert_int_equal(ordinal, example->before[FRAMES - 1]);
+    entries_append(writer, ordinal, 5);
+    assert_true(capture_flush(writer, &error));
+    capture_close(writer);
+    assert_int_equal(read_all(example, &read, &error), CAPTURE_END);
+    assert_int_equal(read, example->before[FRAMES - 1] + 5);
+}
+
 static void flip(const struct example *example, size_t place, unsigned bit)
 {
     example->whole.data[place] = (char)(example->whole.data[place] ^ (1 << bit));
@@ -382,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_capture_damage__a_torn_last_frame_is_cut_wherever_it_tore),
         TEST(test_capture_damage__zero_bytes_at_the_end_are_a_torn_tail),
+        TEST(test_capture_damage__a_last_body_that_was_never_written_is_a_torn_tail),
         TEST(test_capture_damage__a_flipped_bit_anywhere_is_found_and_located),
         TEST(test_capture_damage__a_flip_in_the_last_frame_is_no_torn_tail),
         TEST(test_capture_damage__missing_repeated_and_swapped_frames_are_found),

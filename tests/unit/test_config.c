@@ -229,7 +229,7 @@ static void test_config__names_all_problems_at_once(void **fixture)
         "    api: {job_timeout_ms: soon}\n"
         "services:\n"
         "  \"a b\": {profile: x}\n"
-        "  c: {base: \"ftp://x\", colour: red}\n"
+        "  c: {base: \"ftp://user:secret@x\", colour: red}\n"
         "  d: 7\n"
         "monitor: {listen: \"\"}\n",
         environment,
@@ -249,7 +249,7 @@ static void test_config__names_all_problems_at_once(void **fixture)
         "to 31536000000000\n"
         "c.yaml:16: services.a b: not a name; allowed: 1 to 64 letters, digits, '-', '_' and "
         "'.'\n"
-        "c.yaml:17: services.c.base: \"ftp://x\"; allowed: http://host[:port][/path], https://…\n"
+        "c.yaml:17: services.c.base: no URL to ask; allowed: http://host[:port][/path], https://…\n"
         "c.yaml:17: services.c.colour: unknown key; allowed: profile, base, allow\n"
         "c.yaml:17: services.c.profile: is missing\n"
         "c.yaml:18: d: allowed: keys with values\n"

@@ -235,9 +235,10 @@ static void test_connectors__mistakes_in_the_configuration_are_named(void **fixt
     } rows[] = {
         {{.name = "a", .profile = "nope"},
          "service a: no profile \"nope\"; there are: comfyui, mine"},
-        {{.name = "a", .profile = "mine", .base = "ftp://x"}, "service a: \"ftp://x\" is no URL"},
-        {{.name = "a", .profile = "mine", .base = "http://u@x"},
-         "service a: \"http://u@x\" is no URL"},
+        {{.name = "a", .profile = "mine", .base = "ftp://x"},
+         "service a: the base is no URL to ask"},
+        {{.name = "a", .profile = "mine", .base = "http://u:secret@x"},
+         "service a: the base is no URL to ask"},
         {{.name = "a", .profile = "mine", .allow = &bad_block, .allow_count = 1},
          "service a: \"10.0.0.0/99\": the block's size"},
     };
@@ -256,6 +257,7 @@ static void test_connectors__mistakes_in_the_configuration_are_named(void **fixt
         if (strncmp(error.message, rows[i].message, strlen(rows[i].message)) != 0) {
             fail_msg("\"%s\" instead of \"%s\"", error.message, rows[i].message);
         }
+        assert_null(strstr(error.message, "secret"));
     }
     struct service_config good = {.name = "a", .profile = "mine", .base = "http://[::1]:8188"};
     assert_true(connectors_add_service(connectors, &good, &error));
@@ -311,6 +313,53 @@ static void test_connectors__other_shapes_of_services_can_be_asked(void **fixtur
     hostile_service_stop(http);
 }
 
+/* What a service says of its result becomes the job's result as it is: a text without quotes. */
+static void test_connectors__a_result_is_handed_on_as_it_is(void **fixture)
+{
+    (void)fixture;
+    static const char yaml[] =
+        "profile: plain\nvolatile: false\nstatus:\n"
+        "- {request: 'GET /x', rules: ['200 & /state = \"done\" => completed']}\n"
+        "result: /result\n";
+    static const struct {
+        const char *reply;
+        enum answer_verdict verdict;
+        struct span result;
+    } rows[] = {
+        {JSON("{\"state\":\"done\",\"result\":\"s3://a/\\u00e4\\\"b.png\"}"), ANSWER_COMPLETED,
+         SPAN("s3://a/\xc3\xa4\"b.png")},
+        {JSON("{\"state\":\"done\",\"result\":\"\"}"), ANSWER_COMPLETED, SPAN("")},
+        {JSON("{\"state\":\"done\",\"result\":{\"a\": [1, true]}}"), ANSWER_COMPLETED,
+         SPAN("{\"a\":[1,true]}")},
+        {JSON("{\"state\":\"done\",\"result\":7}"), ANSWER_COMPLETED, SPAN("7")},
+        {JSON("{\"state\":\"done\",\"result\":null}"), ANSWER_COMPLETED, SPAN("null")},
+        /* Not UTF-8, in four ways: nothing of such a reply is handed on. */
+        {JSON("{\"state\":\"done\",\"result\":\"\xff\xfe\"}"), ANSWER_INCONCLUSIVE, SPAN("")},
+        {JSON("{\"state\":\"done\",\"result\":\"\xc0\x80\"}"), ANSWER_INCONCLUSIVE, SPAN("")},
+        {JSON("{\"state\":\"done\",\"result\":\"\xed\xa0\x80\"}"), ANSWER_INCONCLUSIVE, SPAN("")},
+        {JSON("{\"state\":\"done\",\"result\":\"\\ud800\"}"), ANSWER_INCONCLUSIVE, SPAN("")},
+    };
+    struct connectors_config config = {
+        .question_ms = QUESTION_MS, .body_max = 1 << 20, .per_host = 16};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct hostile_service *http = hostile_service_start(HOSTILE_REPLY, rows[i].reply);
+        struct service_config service = {
+            .name = "comfyui", .profile = "plain", .base = hostile_service_url(http)};
+        struct asker asker = asker_create(&config);
+        struct error error = {0};
+        assert_true(connectors_add_profile(asker.connectors, "plain.yaml", SPAN(yaml), &error));
+        assert_true(connectors_add_service(asker.connectors, &service, &error));
+        asker_begin(&asker);
+        struct service_answer answer = asker_ask(&asker, "j");
+        assert_int_equal(answer.verdict, rows[i].verdict);
+        if (!span_equal(answer.result, rows[i].result)) {
+            fail_msg("row %zu: \"%.*s\"", i, SPAN_FORMAT(answer.result));
+        }
+        asker_stop(&asker);
+        hostile_service_stop(http);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_connectors__stopping_drops_what_is_under_way),
         cmocka_unit_test(test_connectors__mistakes_in_the_configuration_are_named),
         cmocka_unit_test(test_connectors__other_shapes_of_services_can_be_asked),
+        cmocka_unit_test(test_connectors__a_result_is_handed_on_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

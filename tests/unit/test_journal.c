@@ -28,7 +28,7 @@
 /* A DATA folder of the test's own. */
 struct folder {
     char root[TREE_PATH_SIZE], data[80], audit[100], capture[100];
-    uint64_t snapshot_entries;
+    uint64_t snapshot_entries, snapshot_bytes;
 };
 
 static int folder_make(void **fixture)
@@ -67,6 +67,7 @@ static bool life_open(struct life *life, const struct folder *folder)
         .partition = 0,
         .snapshot_entries = folder->snapshot_entries,
         .snapshot_ms = JOURNAL_SNAPSHOT_MS,
+        .snapshot_bytes = folder->snapshot_bytes,
     };
     *life = (struct life){0};
     life->journal = journal_open(&config, &life->state, &life->error);
@@ -258,6 +259,9 @@ static void test_journal__writes_every_kind_of_row(void **fixture)
     assert_int_equal(count_sql(folder, "SELECT count(*) FROM leadership"), 1);
     assert_int_equal(count_sql(folder, "SELECT count(*) FROM policy"), 1);
     assert_int_equal(count_sql(folder, "SELECT count(*) FROM quarantine WHERE raw IS NOT NULL"),
+                     25);
+    assert_int_equal(count_sql(folder, "SELECT count(*) FROM quarantine"
+                                       " WHERE reason = 'bad_field: ill_typed \"progress\"'"),
                      25);
     assert_int_equal(count_sql(folder, "SELECT count(*) FROM decision WHERE action = 'requeue'"),
                      25);
@@ -500,6 +504,56 @@ static void test_journal__replay_finds_a_changed_state_hash(void **fixture)
     replay_report_fini(&report);
 }
 
+/* Snapshots stand where a batch ended, between the ticks. */
+static void test_journal__replay_compares_state_hashes_between_ticks(void **fixture)
+{
+    struct folder *folder = *fixture;
+    struct outcome expected = undisturbed();
+    struct life life;
+    folder->snapshot_entries = 60;
+    assert_true(life_open(&life, folder));
+    assert_true(life_fold(&life, ENTRIES, 7));
+    life_end(&life, true);
+    assert_int_equal(count_sql(folder, "SELECT count(*) FROM checkpoint"), 4);
+    struct replay_report report;
+    replay_equals(folder, folder->capture, 11, &expected, &report);
+    assert_int_equal(report.counts.checkpoints, 4);
+    replay_report_fini(&report);
+    run_sql(folder, "UPDATE checkpoint SET state_hash = (SELECT audit_head FROM position)"
+                    " WHERE ordinal = 126");
+    struct replay_config config = {
+        .capture = folder->capture, .audit = folder->audit, .batch_size = 11};
+    struct error error = {0};
+    report = (struct replay_report){0};
+    assert_false(replay_run(&config, &report, &error));
+    assert_int_equal(error.code, ERROR_DIFFERENT);
+    assert_int_equal(compare_difference(report.compare)->ordinal, 126);
+    replay_report_fini(&report);
+}
+
+static void test_journal__goes_on_without_a_snapshot_when_the_state_is_too_large(void **fixture)
+{
+    struct folder *folder = *fixture;
+    struct outcome expected = undisturbed();
+    struct life life;
+    folder->snapshot_entries = 60;
+    folder->snapshot_bytes = 1;
+    assert_true(life_open(&life, folder));
+    assert_true(life_fold(&life, 150, 7));
+    assert_int_equal(count_sql(folder, "SELECT ordinal FROM position"), 150);
+    life_end(&life, true);
+    assert_int_equal(count_sql(folder, "SELECT count(*) FROM snapshot"), 0);
+    /* The next life folds all of it again, and writes one as soon as there is room. */
+    folder->snapshot_bytes = 0;
+    assert_true(life_open(&life, folder));
+    assert_int_equal(life.refolded, 150);
+    assert_true(life_fold(&life, ENTRIES, 7));
+    struct outcome outcome = outcome_of(&life, folder);
+    assert_outcome_equal(&outcome, &expected);
+    life_end(&life, true);
+    assert_true(count_sql(folder, "SELECT count(*) FROM snapshot") > 0);
+}
+
 static void test_journal__begins_a_capture_anew_from_the_snapshot(void **fixture)
 {
     struct folder *folder = *fixture;
@@ -601,6 +655,8 @@ int main(int argc, char **argv)
         TEST(test_journal__capture_replays_equal_with_any_batch_size),
         TEST(test_journal__replay_says_what_was_not_compared),
         TEST(test_journal__replay_finds_a_changed_state_hash),
+        TEST(test_journal__replay_compares_state_hashes_between_ticks),
+        TEST(test_journal__goes_on_without_a_snapshot_when_the_state_is_too_large),
         TEST(test_journal__begins_a_capture_anew_from_the_snapshot),
         TEST(test_journal__refuses_a_capture_that_ends_before_the_snapshot),
         TEST(test_journal__takes_state_hashes_at_ticks),

@@ -23,12 +23,14 @@
 #include "reducers/policy.h"
 #include "stream/redis.h"
 #include "tests/lib/redis_server.h"
+#include "tests/lib/reply.h"
 
-#define STREAM  "salvor:{0}:events"
-#define CONTROL "salvor:{0}:ctl"
-#define TICK_MS 20
-#define HANG_MS 3500
-#define TEST_MS 20000
+#define STREAM   "salvor:{0}:events"
+#define CONTROL  "salvor:{0}:ctl"
+#define TICK_MS  20
+#define LEASE_MS 5000
+#define HANG_MS  3500
+#define TEST_MS  20000
 
 struct scene {
     struct redis_server *server;
@@ -39,7 +41,7 @@ struct scene {
     struct buffer policy_text;
     struct sha256_text policy_hash;
     const char *owner;
-    volatile int stop;
+    volatile sig_atomic_t stop;
     int wake_fd;
     uint64_t deadline_ms;
     uint32_t seen[EVENT_TYPE_COUNT]; /* entries folded, by type */
@@ -170,10 +172,11 @@ static struct live_config config_of(struct scene *scene)
         .queue_prefix = "",
         .partitions = 1,
         .tick_ms = TICK_MS,
-        .lease_ms = 5000,
+        .lease_ms = LEASE_MS,
         .owner = scene->owner,
         .policy_text = buffer_span(&scene->policy_text),
         .policy_hash = scene->policy_hash.text,
+        .applies = true,
         .asker = {.self = scene, .ask = ask_scene, .take_answer = take_answer},
         .wake_fd = scene->wake_fd,
         .stop = &scene->stop,
@@ -308,14 +311,14 @@ static void test_live__the_effects_of_a_backlog_wait_for_epoch_and_policy(void *
 {
     struct scene *scene = *fixture;
     run_clean(scene, until_three_ticks);
-    uint32_t length = (uint32_t)redis_reply_number(DO(scene, "XLEN", STREAM));
+    uint32_t length = (uint32_t)reply_number(DO(scene, "XLEN", STREAM));
     lay_out_job(scene);
     stop_worker(scene);
     set_policy(scene, EFFECTS_APPLY, 1);
     run_clean(scene, until_nothing_open);
     assert_field(scene, "job:j1", "status", "pending");
     assert_field(scene, "worker:w1", "status", "offline");
-    assert_int_equal(redis_reply_number(DO(scene, "ZCARD", "jobs:pending")), 1);
+    assert_int_equal(reply_number(DO(scene, "ZCARD", "jobs:pending")), 1);
     static const char *const order[] = {
         "worker.registered", "job.started",   "worker.stopped", "epoch", "policy",
         "effect.settled",    "effect.settled"};
@@ -399,7 +402,7 @@ static void test_live__a_question_is_asked_and_its_answer_appended(void **fixtur
     run_clean(scene, watch_question);
     assert_int_equal(scene->seen[EVENT_SERVICE_ANSWERED], 1);
     assert_field(scene, "job:j1", "status", "completed");
-    assert_int_equal(redis_reply_number(DO(scene, "EXISTS", "jobs:pending")), 0);
+    assert_int_equal(reply_number(DO(scene, "EXISTS", "jobs:pending")), 0);
     struct span rest = buffer_span(&scene->asked);
     span_cut(&rest, '\n');
     assert_int_equal(rest.size, 0);
@@ -425,7 +428,7 @@ static void test_live__a_restarted_server_is_gone_on_with(void **fixture)
     assert_field(scene, "job:j1", "status", "pending");
     /* The same lead, on another connection. */
     assert_int_equal(scene->seen[EVENT_EPOCH], 1);
-    int64_t added = redis_reply_number(redis_reply_at(DO(scene, "XINFO", "STREAM", STREAM), 11));
+    int64_t added = reply_number(redis_reply_at(DO(scene, "XINFO", "STREAM", STREAM), 11));
     assert_true((uint64_t)added >= state_summary(scene->state).ordinal);
 }
 
@@ -519,7 +522,44 @@ static void test_live__a_deleted_stream_ends_it(void **fixture)
 {
     struct scene *scene = *fixture;
     assert_ends(scene, watch_flushed, ERROR_HISTORY);
-    assert_int_equal(redis_reply_number(DO(scene, "EXISTS", STREAM)), 0);
+    assert_int_equal(reply_number(DO(scene, "EXISTS", STREAM)), 0);
+}
+
+static void watch_flushed_all(struct scene *scene)
+{
+    if (scene->step == 0 && scene->seen[EVENT_TICK] >= 2) {
+        scene->step = 1;
+        DO(scene, "FLUSHALL");
+    }
+}
+
+static void test_live__an_emptied_redis_ends_it(void **fixture)
+{
+    struct scene *scene = *fixture;
+    assert_ends(scene, watch_flushed_all, ERROR_HISTORY);
+    assert_non_null(strstr(failure.message, "gone"));
+    assert_int_equal(reply_number(DO(scene, "DBSIZE")), 0);
+}
+
+static void watch_stray_epoch(struct scene *scene)
+{
+    if (scene->step == 0 && scene->seen[EVENT_TICK] >= 2) {
+        scene->step = 1;
+        DO(scene, "XADD", STREAM, "*", "type", "epoch", "epoch", "99", "owner", "hand", "timeline",
+           "4", "reducers", "1", "ordinal", "5", "wall_ms", "1");
+    }
+}
+
+static void test_live__an_epoch_made_by_hand_ends_one_lead_alone(void **fixture)
+{
+    struct scene *scene = *fixture;
+    assert_ends(scene, watch_stray_epoch, ERROR_FENCED);
+    assert_int_equal(state_summary(scene->state).epoch, 99);
+    scene->committed = state_summary(scene->state).ordinal;
+    run_clean(scene, until_three_ticks);
+    assert_int_equal(state_summary(scene->state).epoch, 100);
+    assert_int_equal(state_summary(scene->state).timeline, 4);
+    assert_true(span_is(state_summary(scene->state).owner, "me"));
 }
 
 /* While the backlog is read, somebody deletes the epoch event behind it. */
@@ -572,10 +612,93 @@ static void test_live__a_shortage_of_memory_is_waited_out(void **fixture)
     assert_field(scene, "job:j1", "status", "pending");
 }
 
+#define DENIED_MS 400
+
+/* First what effects need is taken away, then what reading and ticks need, for a while. */
+static void watch_denial(struct scene *scene)
+{
+    if (scene->step == 0 && scene->seen[EVENT_TICK] >= 2) {
+        scene->step = 1;
+        scene->looks = 0;
+        lay_out_job(scene);
+        stop_worker(scene);
+        DO(scene, "ACL", "SETUSER", "default", "-zadd");
+    }
+    if (scene->step == 1 && scene->looks >= 10 && scene->seen[EVENT_WORKER_STOPPED] > 0) {
+        scene->step = 2;
+        assert_field(scene, "job:j1", "status", "in_progress");
+        DO(scene, "ACL", "SETUSER", "default", "-xreadgroup", "-xinfo");
+        if (fork() == 0) {
+            struct redis *redis = redis_open(redis_server_url(scene->server), 5000, &failure);
+            poll(NULL, 0, DENIED_MS);
+            redis_ask(redis, &failure, "ACL", "SETUSER", "default", "+@all", NULL);
+            _exit(0);
+        }
+    }
+    until_nothing_open(scene);
+}
+
+static void test_live__rights_that_were_taken_away_are_waited_for(void **fixture)
+{
+    struct scene *scene = *fixture;
+    run_clean(scene, watch_denial);
+    assert_int_equal(scene->step, 2);
+    assert_true(wait(NULL) > 0);
+    assert_field(scene, "job:j1", "status", "pending");
+    assert_int_equal(scene->seen[EVENT_EPOCH], 1);
+    /* Before it leads, they are told at once. */
+    struct live_config config = config_of(scene);
+    DO(scene, "ACL", "SETUSER", "default", "-zadd");
+    assert_null(live_open(&config, &failure));
+    assert_int_equal(failure.code, ERROR_REFUSED);
+    DO(scene, "ACL", "SETUSER", "default", "-acl|whoami");
+    assert_null(live_open(&config, &failure));
+    assert_int_equal(failure.code, ERROR_DENIED);
+}
+
+/* Beside the test: gives the memory back when the lease was renewed. Exits with 0 when it was. */
+static void give_memory_back(const struct scene *scene)
+{
+    struct redis *redis = redis_open(redis_server_url(scene->server), 5000, &failure);
+    uint64_t first_ms = 0;
+    uint64_t exp_ms = 0;
+    uint64_t end_ms = clock_boot_ms() + 2 * LEASE_MS;
+    do {
+        poll(NULL, 0, TICK_MS);
+        const struct redis_reply *reply = redis_ask(redis, &failure, "HGET", CONTROL, "exp", NULL);
+        span_to_number(redis_reply_text(reply), UINT64_MAX, &exp_ms);
+        first_ms = first_ms == 0 ? exp_ms : first_ms;
+    } while (exp_ms <= first_ms && clock_boot_ms() < end_ms);
+    redis_ask(redis, &failure, "CONFIG", "SET", "maxmemory", "0", NULL);
+    _exit(exp_ms > first_ms ? 0 : 1);
+}
+
+static void watch_refused_policy(struct scene *scene)
+{
+    if (scene->step == 0 && scene->seen[EVENT_EPOCH] == 1) {
+        scene->step = 1;
+        DO(scene, "CONFIG", "SET", "maxmemory", "1");
+        if (fork() == 0) {
+            give_memory_back(scene);
+        }
+    }
+    until_three_ticks(scene);
+}
+
+static void test_live__the_lease_is_kept_while_the_policy_is_refused(void **fixture)
+{
+    struct scene *scene = *fixture;
+    run_clean(scene, watch_refused_policy);
+    int status = -1;
+    assert_true(wait(&status) > 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(scene->seen[EVENT_POLICY], 1);
+}
+
 static void watch_gap(struct scene *scene)
 {
     if (state_summary(scene->state).ordinal == scene->committed) {
-        assert_int_equal(redis_reply_number(DO(scene, "EXISTS", CONTROL)), 0);
+        assert_int_equal(reply_number(DO(scene, "EXISTS", CONTROL)), 0);
     }
     until_three_ticks(scene);
 }
@@ -597,10 +720,10 @@ static void test_live__a_foreign_anchor_ends_it_before_anything(void **fixture)
 {
     struct scene *scene = *fixture;
     run_clean(scene, until_three_ticks);
-    int64_t length = redis_reply_number(DO(scene, "XLEN", STREAM));
+    int64_t length = reply_number(DO(scene, "XLEN", STREAM));
     scene->anchor.bytes[0] ^= 1;
     assert_ends(scene, until_three_ticks, ERROR_HISTORY);
-    assert_int_equal(redis_reply_number(DO(scene, "XLEN", STREAM)), length);
+    assert_int_equal(reply_number(DO(scene, "XLEN", STREAM)), length);
     scene->committed = state_summary(scene->state).ordinal + 1;
     assert_ends(scene, until_three_ticks, ERROR_HISTORY);
 }
@@ -635,6 +758,31 @@ static void test_live__a_policy_of_unknown_outcome_is_sent_again(void **fixture)
     assert_int_equal(scene->seen[EVENT_POLICY], 1);
 }
 
+/* It hangs with the policy in its socket: that it arrived is told without its id. */
+static void watch_hung_policy(struct scene *scene)
+{
+    if (scene->step == 0 && scene->seen[EVENT_EPOCH] == 1) {
+        scene->step = 1;
+        pid_t redis = redis_server_pid(scene->server);
+        kill(redis, SIGSTOP);
+        if (fork() == 0) {
+            poll(NULL, 0, HANG_MS);
+            kill(redis, SIGCONT);
+            _exit(0);
+        }
+    }
+    until_three_ticks(scene);
+}
+
+static void test_live__a_refused_policy_of_unknown_outcome_ends_it(void **fixture)
+{
+    struct scene *scene = *fixture;
+    buffer_put_text(&scene->policy_text, "nonsense=1\n");
+    assert_ends(scene, watch_hung_policy, ERROR_REFUSED);
+    assert_non_null(strstr(failure.message, "not accepted"));
+    assert_true(wait(NULL) > 0);
+}
+
 #define MANY_TEXT "500"
 #define MANY      500
 
@@ -659,7 +807,7 @@ static void test_live__many_effects_leave_time_for_ticks(void **fixture)
 {
     struct scene *scene = *fixture;
     run_clean(scene, watch_many);
-    assert_int_equal(redis_reply_number(DO(scene, "ZCARD", "jobs:pending")), MANY);
+    assert_int_equal(reply_number(DO(scene, "ZCARD", "jobs:pending")), MANY);
     /* While they were carried out, which takes many ticks' time, ticks went on. */
     const struct redis_reply *entries = DO(scene, "XRANGE", STREAM, "-", "+");
     uint32_t settled = 0;
@@ -700,7 +848,7 @@ static void test_live__the_time_of_a_hanging_server_goes_to_the_gap(void **fixtu
     /* Each append is there once, although the outcome of one was unknown for a while. */
     assert_int_equal(scene->seen[EVENT_EPOCH], 1);
     char k[32];
-    int64_t ticks_and_policy = redis_reply_number(DO(scene, "XLEN", STREAM)) - 1;
+    int64_t ticks_and_policy = reply_number(DO(scene, "XLEN", STREAM)) - 1;
     snprintf(k, sizeof(k), "%lld", (long long)ticks_and_policy);
     assert_field(scene, CONTROL, "k", k);
 }
@@ -742,6 +890,8 @@ static void test_live__a_stop_ends_the_waiting(void **fixture)
     struct live *live = live_open(&config, &failure);
     assert_non_null(live);
     live_close(live);
+    assert_int_equal(reply_number(DO(scene, "DBSIZE")), 0);
+    DO(scene, "HSET", "salvor:meta", "partitions", "2");
     config.partitions = 1;
     assert_null(live_open(&config, &failure));
     assert_int_equal(failure.code, ERROR_REFUSED);
@@ -764,13 +914,18 @@ int main(void)
         IN_SCENE(test_live__another_leader_ends_it),
         IN_SCENE(test_live__an_entry_deleted_unread_ends_it),
         IN_SCENE(test_live__a_deleted_stream_ends_it),
+        IN_SCENE(test_live__an_emptied_redis_ends_it),
+        IN_SCENE(test_live__an_epoch_made_by_hand_ends_one_lead_alone),
         IN_SCENE(test_live__a_lead_without_its_epoch_event_ends),
         IN_SCENE(test_live__a_shortage_of_memory_is_waited_out),
+        IN_SCENE(test_live__rights_that_were_taken_away_are_waited_for),
+        IN_SCENE(test_live__the_lease_is_kept_while_the_policy_is_refused),
         IN_SCENE(test_live__what_was_committed_is_read_again_before_the_take_over),
         IN_SCENE(test_live__a_foreign_anchor_ends_it_before_anything),
         IN_SCENE(test_live__a_running_lease_is_waited_for),
         IN_SCENE(test_live__a_server_that_comes_late_is_waited_for),
         IN_SCENE(test_live__a_policy_of_unknown_outcome_is_sent_again),
+        IN_SCENE(test_live__a_refused_policy_of_unknown_outcome_ends_it),
         IN_SCENE(test_live__many_effects_leave_time_for_ticks),
         IN_SCENE(test_live__the_time_of_a_hanging_server_goes_to_the_gap),
         IN_SCENE(test_live__a_stop_ends_the_waiting),

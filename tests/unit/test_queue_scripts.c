@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "stream/queue.h"
 #include "tests/lib/redis_server.h"
+#include "tests/lib/reply.h"
 
 #define STREAM  "salvor:{0}:events"
 #define CONTROL "salvor:{0}:ctl"
@@ -62,7 +63,9 @@ static int close_bench(void **fixture)
     return 0;
 }
 
-#define CLAIM "1763898000.123456"
+#define CLAIM    "1763898000.123456"
+#define NINES_80 "99999999999999999999999999999999999999999999999999999999999999999999999999999999"
+#define NINES    NINES_80 NINES_80 NINES_80 NINES_80 NINES_80
 
 /* A job that worker w1 holds in its second attempt, of a leader in epoch 4. */
 static int lay_out(void **fixture)
@@ -116,7 +119,7 @@ static void assert_field(const char *key, const char *field, const char *wanted)
 {
     const struct redis_reply *reply = DO("HGET", key, field);
     struct span found = redis_reply_text(reply);
-    if (redis_reply_is_nil(reply) ? wanted != NULL : !span_is(found, wanted)) {
+    if (reply_is_nil(reply) ? wanted != NULL : !span_is(found, wanted)) {
         fail_msg("%s %s: found '%.*s'", key, field, SPAN_FORMAT(found));
     }
 }
@@ -143,7 +146,7 @@ static void assert_iso_field(const char *key, const char *field)
 
 static void assert_settled(int64_t length, const char *outcome, const char *found)
 {
-    assert_int_equal(redis_reply_number(DO("XLEN", STREAM)), length);
+    assert_int_equal(reply_number(DO("XLEN", STREAM)), length);
     const struct redis_reply *reply = DO("XREVRANGE", STREAM, "+", "-", "COUNT", "1");
     const struct redis_reply *fields = redis_reply_at(redis_reply_at(reply, 0), 1);
     const char *wanted[] = {
@@ -220,6 +223,7 @@ static void test_queue__the_score_follows_workflow_then_job(void **fixture)
         {"", "", "1", "2000-12-31T12:00:00.000Z", 1e15 - 978264000.0},
         {"", "", "", "1999-01-01T00:00:00.000Z", 50e15 - 915148800.0},
         {"", "", "-2", "1700000000000", -2e15 - 1700000000.0},
+        {"", "", "999999999", "999999999999999", 999999999e15 - 999999999999.0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         lay_out(fixture);
@@ -236,13 +240,39 @@ static void test_queue__the_score_follows_workflow_then_job(void **fixture)
     }
 }
 
+/* A job that tells no time waits from now on. */
+static void test_queue__a_job_without_a_time_is_put_back_as_new(void **fixture)
+{
+    static const char *const rows[] = {NULL, "", "0"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        lay_out(fixture);
+        DO("HDEL", "job:j1", "created_at", "workflow_datetime");
+        if (rows[i] != NULL) {
+            DO("HSET", "job:j1", "created_at", rows[i]);
+        }
+        uint64_t now_s = 0;
+        assert_true(
+            span_to_number(redis_reply_text(redis_reply_at(DO("TIME"), 0)), UINT64_MAX, &now_s));
+        assert_int_equal(apply_kind(EFFECT_REQUEUE), OUTCOME_APPLIED);
+        char text[64];
+        struct span score = redis_reply_text(DO("ZSCORE", "jobs:pending", "j1"));
+        snprintf(text, sizeof(text), "%.*s", SPAN_FORMAT(score));
+        double since_s = 50e15 - strtod(text, NULL) - (double)now_s;
+        assert_true(since_s >= -8 && since_s <= 60); /* doubles of this size are 8 apart */
+    }
+}
+
 static void test_queue__what_gives_no_score_is_left_alone(void **fixture)
 {
     static const char *const rows[][2] = {{"priority", "high"},
                                           {"priority", "1.5"},
                                           {"created_at", "yesterday"},
                                           {"created_at", "2025-10-04T12:30:15+02:00"},
-                                          {"workflow_datetime", "soon"}};
+                                          {"workflow_datetime", "soon"},
+                                          {"priority", NINES},
+                                          {"workflow_priority", "12345678901"},
+                                          {"workflow_datetime", NINES},
+                                          {"created_at", "1234567890123456"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         lay_out(fixture);
         DO("HSET", "job:j1", rows[i][0], rows[i][1]);
@@ -344,6 +374,46 @@ static void test_queue__wrong_types_are_named_and_left_alone(void **fixture)
     assert_settled(2, "failed", "key=job:j1\nfield=retry_count");
 }
 
+/* What is told of a key is cut to what a field of the stream may hold. */
+static void test_queue__a_long_key_is_told_in_part(void **fixture)
+{
+    (void)fixture;
+    char holder[3000] = {0};
+    char key[sizeof(holder) + 16];
+    struct buffer found = {0};
+    memset(holder, 'w', sizeof(holder) - 1);
+    snprintf(key, sizeof(key), "jobs:active:%s", holder);
+    buffer_put_text(&found, "key=");
+    buffer_put(&found, key, 1024 - found.size);
+    buffer_put_byte(&found, 0);
+    DO("HSET", "job:j1", "worker_id", holder);
+    DO("SET", key, "x");
+    assert_int_equal(apply_kind(EFFECT_REQUEUE), OUTCOME_FAILED);
+    assert_settled(2, "failed", found.data);
+    buffer_fini(&found);
+}
+
+/* Rights that are taken away while effects are carried out: each is done whole or not at all. */
+static void test_queue__a_missing_right_changes_nothing(void **fixture)
+{
+    static const char *const rows[] = {"-hset", "-hdel",   "-zadd",    "-zrem",
+                                       "-hget", "-expire", "-publish", "-hmget"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (size_t j = 0; j < sizeof(job_kinds) / sizeof(job_kinds[0]); j++) {
+            lay_out(fixture);
+            struct effect_request request = request_of(job_kinds[j]);
+            DO("ACL", "SETUSER", "default", rows[i]);
+            struct buffer before = dump_all();
+            assert_int_equal(queue_apply(bench.redis, &place, &request, &failure), OUTCOME_NONE);
+            assert_int_equal(failure.code, ERROR_DENIED);
+            assert_int_equal(reply_number(DO("XLEN", STREAM)), 1);
+            assert_unchanged(&before);
+            DO("ACL", "SETUSER", "default", "+@all");
+            assert_int_equal(apply(&request), OUTCOME_APPLIED);
+        }
+    }
+}
+
 static void test_queue__a_foreign_epoch_or_stream_changes_nothing(void **fixture)
 {
     static const struct {
@@ -352,7 +422,7 @@ static void test_queue__a_foreign_epoch_or_stream_changes_nothing(void **fixture
     } rows[] = {
         {{"HSET", CONTROL, "epoch", "5"}, ERROR_FENCED},
         {{"HSET", CONTROL, "owner", "you"}, ERROR_FENCED},
-        {{"DEL", CONTROL}, ERROR_FENCED},
+        {{"DEL", CONTROL}, ERROR_HISTORY},
         {{"SET", CONTROL, "x"}, ERROR_REFUSED},
         {{"SET", STREAM, "x"}, ERROR_REFUSED},
         {{"DEL", STREAM}, ERROR_HISTORY},
@@ -411,7 +481,7 @@ static struct json *kept(const char *key)
 
 static void assert_expires(const char *key, int64_t seconds)
 {
-    int64_t left = redis_reply_number(DO("TTL", key));
+    int64_t left = reply_number(DO("TTL", key));
     assert_in_range(left, seconds - 60, seconds);
 }
 
@@ -438,8 +508,8 @@ static void test_queue__complete_marks_and_takes_every_copy_back(void **fixture)
     assert_iso_field("job:j1", "completed_at");
     assert_field("jobs:active:w1", "j1", NULL);
     assert_field("jobs:active:w1", "j2", "{}");
-    assert_true(redis_reply_is_nil(DO("ZSCORE", "jobs:pending", "j1")));
-    assert_false(redis_reply_is_nil(DO("ZSCORE", "jobs:pending", "j2")));
+    assert_true(reply_is_nil(DO("ZSCORE", "jobs:pending", "j1")));
+    assert_false(reply_is_nil(DO("ZSCORE", "jobs:pending", "j2")));
     struct json *entry = kept("jobs:completed");
     assert_member(entry, "/success", "true");
     assert_member(entry, "/data", "\"s3://x/y.png\"");
@@ -460,7 +530,7 @@ static void test_queue__complete_needs_no_token(void **fixture)
         DO("ZADD", "jobs:pending", "1", "j1");
         assert_int_equal(apply_kind(EFFECT_COMPLETE), OUTCOME_APPLIED);
         assert_field("job:j1", "status", "completed");
-        assert_int_equal(redis_reply_number(DO("EXISTS", "jobs:pending")), 0);
+        assert_int_equal(reply_number(DO("EXISTS", "jobs:pending")), 0);
         bool is_held_by_nine = strcmp(rows[i][1], "w9") == 0;
         assert_field("jobs:active:w9", "j1", is_held_by_nine ? NULL : "{}");
     }
@@ -548,7 +618,7 @@ static void test_queue__time_out_frees_the_worker(void **fixture)
     lay_out(fixture);
     DO("DEL", "worker:w1");
     assert_int_equal(apply_kind(EFFECT_TIME_OUT), OUTCOME_APPLIED);
-    assert_int_equal(redis_reply_number(DO("EXISTS", "worker:w1")), 0);
+    assert_int_equal(reply_number(DO("EXISTS", "worker:w1")), 0);
 }
 
 static void test_queue__release_compares_the_workers_job(void **fixture)
@@ -591,11 +661,11 @@ static void test_queue__the_prefix_stands_before_every_key(void **fixture)
     assert_field("q:job:j1", "status", "timeout");
     assert_field("q:worker:w1", "status", "idle");
     assert_field("q:jobs:active:w1", "j1", NULL);
-    assert_int_equal(redis_reply_number(DO("HEXISTS", "q:jobs:failed", "j1")), 1);
+    assert_int_equal(reply_number(DO("HEXISTS", "q:jobs:failed", "j1")), 1);
     request = request_of(EFFECT_COMPLETE);
     request.id = SPAN("0.1.6-1.0.0");
     assert_int_equal(queue_apply(bench.redis, &elsewhere, &request, &failure), OUTCOME_APPLIED);
-    assert_int_equal(redis_reply_number(DO("HEXISTS", "q:jobs:completed", "j1")), 1);
+    assert_int_equal(reply_number(DO("HEXISTS", "q:jobs:completed", "j1")), 1);
 }
 
 static void test_queue__only_commands_that_cannot_fail_are_used(void **fixture)
@@ -639,12 +709,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_QUEUE(test_queue__requeue_puts_the_job_back_in_order),
         ON_QUEUE(test_queue__the_score_follows_workflow_then_job),
+        ON_QUEUE(test_queue__a_job_without_a_time_is_put_back_as_new),
         ON_QUEUE(test_queue__what_gives_no_score_is_left_alone),
         ON_QUEUE(test_queue__the_same_effect_is_applied_once),
         ON_QUEUE(test_queue__another_token_is_stale),
         ON_QUEUE(test_queue__what_was_not_told_is_not_compared),
         ON_QUEUE(test_queue__an_absent_job_is_gone),
         ON_QUEUE(test_queue__wrong_types_are_named_and_left_alone),
+        ON_QUEUE(test_queue__a_long_key_is_told_in_part),
+        ON_QUEUE(test_queue__a_missing_right_changes_nothing),
         ON_QUEUE(test_queue__a_foreign_epoch_or_stream_changes_nothing),
         ON_QUEUE(test_queue__complete_marks_and_takes_every_copy_back),
         ON_QUEUE(test_queue__complete_needs_no_token),

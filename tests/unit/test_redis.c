@@ -16,6 +16,7 @@
 #include "stream/redis_url.h"
 #include "stream/survey.h"
 #include "tests/lib/redis_server.h"
+#include "tests/lib/reply.h"
 
 #define TIMEOUT_MS 2000
 
@@ -114,8 +115,8 @@ static void test_redis__arguments_may_hold_any_bytes(void **fixture)
     assert_non_null(redis_call(redis, set, 3, &error));
     const struct redis_reply *reply = redis_ask(redis, &error, "GET", "key", NULL);
     assert_true(span_equal(redis_reply_text(reply), value));
-    assert_true(redis_reply_is_nil(redis_ask(redis, &error, "GET", "other", NULL)));
-    assert_int_equal(redis_reply_number(redis_ask(redis, &error, "DEL", "key", NULL)), 1);
+    assert_true(reply_is_nil(redis_ask(redis, &error, "GET", "other", NULL)));
+    assert_int_equal(reply_number(redis_ask(redis, &error, "DEL", "key", NULL)), 1);
     reply = redis_ask(redis, &error, "ECHO", "x", NULL);
     assert_int_equal(redis_reply_count(reply), 0);
     assert_null(redis_reply_at(reply, 0));
@@ -134,7 +135,7 @@ static void test_redis__the_database_and_the_password_are_used(void **fixture)
     snprintf(url, sizeof(url), "%s?db=4", redis_server_url(*fixture));
     struct redis *redis = redis_open(url, TIMEOUT_MS, &error);
     assert_null(redis);
-    assert_int_equal(error.code, ERROR_REFUSED);
+    assert_int_equal(error.code, ERROR_DENIED);
     assert_non_null(redis_ask(admin, &error, "CONFIG", "SET", "requirepass", "", NULL));
     redis = redis_open(url, TIMEOUT_MS, &error);
     assert_non_null(redis);
@@ -162,7 +163,12 @@ static void test_redis__error_replies_fall_into_classes(void **fixture)
         {"FENCED by x", ERROR_FENCED, false},
         {"HISTORY gone", ERROR_HISTORY, false},
         {"WRONGTYPE Operation", ERROR_REFUSED, false},
-        {"NOPERM this user", ERROR_REFUSED, false},
+        {"NOPERM this user", ERROR_DENIED, false},
+        {"ERR The user executing the script can't run", ERROR_DENIED, false},
+        {"NOAUTH Authentication required.", ERROR_DENIED, true},
+        {"WRONGPASS invalid", ERROR_DENIED, true},
+        {"ERR max number of clients reached", ERROR_UNREACHABLE, true},
+        {"ERR max number of clientsX", ERROR_REFUSED, false},
         {"BUSYKEY Target", ERROR_REFUSED, false},
         {"ERR unknown", ERROR_REFUSED, false},
     };
@@ -223,17 +229,37 @@ static void test_redis__an_absent_server_is_unreachable(void **fixture)
     redis_close(NULL);
 }
 
+/* Redis says so itself, and closes: to try again later is all that is left. */
+static void test_redis__a_server_with_too_many_clients_is_unreachable(void **fixture)
+{
+    struct redis *admin = connect_to(*fixture);
+    struct error error = {0};
+    assert_non_null(redis_ask(admin, &error, "CONFIG", "SET", "maxclients", "1", NULL));
+    struct redis *redis = redis_open(redis_server_url(*fixture), TIMEOUT_MS, &error);
+    if (redis != NULL) {
+        assert_null(redis_ask(redis, &error, "PING", NULL));
+        assert_true(redis_is_broken(redis));
+    }
+    assert_int_equal(error.code, ERROR_UNREACHABLE);
+    assert_true(redis_is_for_now(&error));
+    redis_close(redis);
+    redis_close(admin);
+}
+
 static const struct survey survey = {.prefix = "salvor",
                                      .queue_prefix = "q:",
                                      .control = "salvor:{0}:ctl",
                                      .stream = "salvor:{0}:events",
-                                     .partitions = 1};
+                                     .partitions = 1,
+                                     .applies = true};
 
 static void test_survey__a_plain_server_is_fit(void **fixture)
 {
     struct redis *redis = connect_to(*fixture);
     struct error error = {0};
     assert_true(survey_redis(redis, &survey, &error));
+    assert_int_equal(reply_number(redis_ask(redis, &error, "DBSIZE", NULL)), 0);
+    assert_non_null(redis_ask(redis, &error, "HSET", "salvor:meta", "partitions", "1", NULL));
     assert_true(survey_redis(redis, &survey, &error));
     struct survey other = survey;
     other.partitions = 2;
@@ -271,6 +297,18 @@ static void test_survey__a_missing_right_is_named(void **fixture)
     assert_int_equal(error.code, ERROR_REFUSED);
     snprintf(line, sizeof(line), "ZREM @queuejobs:pending x");
     assert_non_null(strstr(error.message, line));
+    /* Who only observes needs no right on the queue, but each on the stream. */
+    struct survey observing = survey;
+    observing.applies = false;
+    assert_true(survey_redis(redis, &observing, &error));
+    assert_non_null(redis_ask(admin, &error, "ACL", "SETUSER", "small", "-xadd", NULL));
+    assert_false(survey_redis(redis, &observing, &error));
+    assert_int_equal(error.code, ERROR_REFUSED);
+    assert_non_null(strstr(error.message, "XADD"));
+    assert_non_null(redis_ask(admin, &error, "ACL", "SETUSER", "small", "-acl", NULL));
+    assert_false(survey_redis(redis, &observing, &error));
+    assert_int_equal(error.code, ERROR_DENIED);
+    assert_non_null(strstr(error.message, "ACL WHOAMI"));
 
     assert_non_null(redis_ask(admin, &error, "ACL", "SETUSER", "small", "+@all", "resetkeys",
                               "~salvor:*", "~job*", NULL));
@@ -304,6 +342,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_redis__silence_breaks_the_connection_in_time,
                                         start_server, remove_server),
         cmocka_unit_test(test_redis__an_absent_server_is_unreachable),
+        cmocka_unit_test_setup_teardown(test_redis__a_server_with_too_many_clients_is_unreachable,
+                                        start_server, remove_server),
         cmocka_unit_test_setup_teardown(test_survey__a_plain_server_is_fit, start_server,
                                         remove_server),
         cmocka_unit_test_setup_teardown(test_survey__wrong_types_are_refused, start_server,
