@@ -670,6 +670,7 @@ static void give_memory_back(const struct scene *scene)
         first_ms = first_ms == 0 ? exp_ms : first_ms;
     } while (exp_ms <= first_ms && clock_boot_ms() < end_ms);
     redis_ask(redis, &failure, "CONFIG", "SET", "maxmemory", "0", NULL);
+    redis_close(redis);
     _exit(exp_ms > first_ms ? 0 : 1);
 }
 
