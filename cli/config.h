@@ -25,7 +25,6 @@ struct config {
     const char *redis_url; /* a secret: it may hold a password */
     const char *queue_layout, *queue_prefix;
     const char *monitor_listen; /* NULL: absent */
-    uint64_t ask_wait_ms;       /* in the connectors' own queue */
     struct policy policy;       /* without the services' facts, which their profiles tell */
     struct config_service services[POLICY_SERVICES_MAX];
     uint32_t service_count;

@@ -83,13 +83,6 @@ static const struct key_rule key_rules[] = {
      .offset = AT(queue_prefix),
      .words = "what stands before the queue's own keys",
      .initial = ""},
-    {.section = "policy",
-     .key = "ask_wait_ms",
-     .kind = KEY_NUMBER,
-     .offset = AT(ask_wait_ms),
-     .least = 1,
-     .most = 3600000,
-     .initial = "60000"},
     {.section = "monitor",
      .key = "listen",
      .kind = KEY_TEXT,
@@ -192,8 +185,8 @@ static void put_policy_allowed(struct buffer *out, enum policy_key key)
 }
 
 /* False (and a problem) when the key does not take the value. */
-static bool policy_value(struct config *config, const struct setting *setting, enum policy_key key,
-                         uint64_t *out)
+static bool take_policy_value(struct config *config, const struct setting *setting,
+                              enum policy_key key, uint64_t *out)
 {
     if (policy_value_parse(key, setting->value, out)) {
         return true;
@@ -349,7 +342,7 @@ static void apply_service_policy(struct config *config, const struct setting *se
     uint64_t value;
     if (key == POLICY_KEY_COUNT) {
         unknown_key(config, setting);
-    } else if (policy_value(config, setting, key, &value)) {
+    } else if (take_policy_value(config, setting, key, &value)) {
         without_effect(config, setting);
     }
 }
@@ -370,7 +363,7 @@ void setting_apply(struct config *config, char *const *environment, const struct
     enum policy_key key = policy_key_of(setting->section, setting->key);
     const struct key_rule *rule = rule_of(setting->section, setting->key);
     if (key != POLICY_KEY_COUNT) {
-        policy_value(config, setting, key, &config->policy.value[key]);
+        (void)take_policy_value(config, setting, key, &config->policy.value[key]);
     } else if (rule == NULL) {
         unknown_key(config, setting);
     } else if (rule->kind == KEY_NUMBER) {

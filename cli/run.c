@@ -87,25 +87,9 @@ static void ask_connectors(void *self, const struct effect_request *request)
     connectors_ask(self, request);
 }
 
-static bool take_answer(void *self, struct live_answer *out)
+static bool take_report(void *self, struct service_report *out)
 {
-    struct service_answer answer;
-    if (!connectors_take_answer(self, &answer)) {
-        return false;
-    }
-    *out = (struct live_answer){
-        .question = answer.question,
-        .job = answer.job,
-        .attempt = answer.attempt,
-        .verdict = answer.verdict,
-        .flags = answer.flags,
-        .word = answer.word,
-        .body_sha256 = answer.body_sha256,
-        .result = answer.result,
-        .http = answer.http,
-        .latency_ms = answer.latency_ms,
-    };
-    return true;
+    return connectors_take_report(self, out);
 }
 
 /* --- the parts of one run, in the order in which they are opened --- */
@@ -183,7 +167,7 @@ static bool open_live(struct run *run, struct error *error)
         .policy_text = buffer_span(&run->policy.text),
         .policy_hash = run->policy.hash.text,
         .applies = run->config.policy.value[POLICY_EFFECTS] == EFFECTS_APPLY,
-        .asker = {.self = run->connectors, .ask = ask_connectors, .take_answer = take_answer},
+        .asker = {.self = run->connectors, .ask = ask_connectors, .take_report = take_report},
         .wake_fd = wake_fd,
         .stop = &stop_asked,
     };

@@ -65,8 +65,10 @@ static void add_service(struct config *config, struct connectors *connectors,
         config_problem(config, service->where, "services.%s: %s", service->name, error.message);
         return;
     }
-    bool is_volatile = connectors_service_is_volatile(connectors, service->name);
-    if (!policy_set_service(&config->policy, span_of(service->name), is_volatile)) {
+    struct service_facts told = connectors_service_facts(connectors, service->name);
+    struct policy_facts facts = {.is_volatile = told.is_volatile,
+                                 .retention_ms = told.retention_ms};
+    if (!policy_set_facts(&config->policy, span_of(service->name), facts)) {
         config_problem(config, service->where, "services.%s: one service too many", service->name);
     }
 }
@@ -77,7 +79,6 @@ bool services_open(struct config *config, struct connectors **out)
         .question_ms = QUESTION_MS,
         .body_max = BODY_MAX,
         .per_host = PER_HOST,
-        .wait_ms = config->ask_wait_ms,
     };
     *out = connectors_create(&limits);
     for (uint32_t i = 0; i < config->service_count; i++) {

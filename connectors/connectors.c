@@ -15,12 +15,11 @@
 #include "comfyui_yaml.h"
 #include "connectors/question.h"
 
-#define QUESTIONS_MAX   16384
-#define ACTIVE_MAX      256
-#define SERVICES_MAX    1024
-#define PROFILES_MAX    256
-#define WAIT_MS_DEFAULT 60000
-#define POLL_MS         250 /* how soon a question that waited too long is noticed */
+#define QUESTIONS_MAX 16384
+#define ACTIVE_MAX    256
+#define SERVICES_MAX  1024
+#define PROFILES_MAX  256
+#define POLL_MS       250 /* how soon a question that waited too long is noticed */
 
 struct connectors {
     struct connectors_config config;
@@ -47,9 +46,6 @@ struct connectors *connectors_create(const struct connectors_config *config)
     CHECK(config->question_ms > 0);
     CHECK(config->per_host > 0);
     connectors->config = *config;
-    if (config->wait_ms == 0) {
-        connectors->config.wait_ms = WAIT_MS_DEFAULT;
-    }
     connectors->wake_fd = -1;
     connectors->transport = transport_create(config->body_max);
     pthread_mutex_init(&connectors->mutex, NULL);
@@ -167,10 +163,15 @@ bool connectors_add_service(struct connectors *connectors, const struct service_
     return true;
 }
 
-bool connectors_service_is_volatile(const struct connectors *connectors, const char *service)
+struct service_facts connectors_service_facts(const struct connectors *connectors,
+                                              const char *service)
 {
     const struct service *found = service_named(connectors, span_of(service));
-    return found != NULL && found->profile != NULL && found->profile->is_volatile;
+    struct service_facts facts = {0};
+    if (found != NULL && found->profile != NULL) {
+        facts.is_volatile = found->profile->is_volatile;
+    }
+    return facts;
 }
 
 /* --- the thread; "locked" functions want the mutex held --- */
@@ -233,7 +234,7 @@ static struct question *next_to_send(struct connectors *connectors)
     uint64_t now = clock_boot_ms(); /* under the lock: no question in the list is younger */
     for (question = TAILQ_FIRST(&connectors->waiting); question != NULL; question = following) {
         following = TAILQ_NEXT(question, links);
-        if (now - question->queued_ms > connectors->config.wait_ms) {
+        if (now - question->queued_ms > question->request.wait_ms) {
             TAILQ_REMOVE(&connectors->waiting, question, links);
             question_settle(question, ANSWER_UNREACHABLE, "waited_too_long");
             answer_locked(connectors, question);
@@ -326,7 +327,7 @@ void connectors_ask(struct connectors *connectors, const struct effect_request *
     transport_wake(connectors->transport);
 }
 
-bool connectors_take_answer(struct connectors *connectors, struct service_answer *out)
+bool connectors_take_report(struct connectors *connectors, struct service_report *out)
 {
     pthread_mutex_lock(&connectors->mutex);
     if (connectors->taken != NULL) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Outside services: one thread asks them about jobs and tells what they say. It knows nothing of
- * Redis or of decisions; whoever owns it appends the answers to the stream. */
+ * Outside services: one thread asks them about jobs, has jobs cancelled, and tells what they say.
+ * It knows nothing of Redis or of decisions; whoever owns it appends the answers to the stream. */
 #ifndef SALVOR_CONNECTORS_CONNECTORS_H
 #define SALVOR_CONNECTORS_CONNECTORS_H
 
@@ -16,27 +16,19 @@ struct service_config {
     const char *base;         /* "http://127.0.0.1:8188"; NULL: only where workers say it is */
     const char *const *allow; /* host names, addresses or CIDR blocks; the base's host always is */
     size_t allow_count;
+    const char *token;   /* {token} of the profile: "env:NAME" or "file:PATH", read anew for each
+                            request; NULL: none */
+    const char *ca_file; /* certificates to trust, PEM; NULL: the system's */
+    const char *unix_socket; /* path to connect to instead of the base's host; NULL: none */
+    bool is_exclusive;       /* nobody else's jobs run there: cancels that hit all may be sent */
+    uint64_t answer_ttl_ms;  /* how long an answer that is not final serves further questions */
+    uint64_t rate_per_s;     /* requests a second; 0: as many as the hosts take */
 };
 
 struct connectors_config {
     uint64_t question_ms; /* from sending to the end: 5000 */
     uint64_t body_max;    /* bytes: 4 MiB */
     uint64_t per_host;    /* at the same time: 16 */
-    uint64_t wait_ms;     /* in our own queue, before sending; 0: 60000 */
-};
-
-/* One answer. Texts live until the next connectors_take_answer. */
-struct service_answer {
-    struct span question; /* the effect id of the ask */
-    struct span job;
-    uint64_t attempt;
-    enum answer_verdict verdict;
-    struct span flags;       /* words parted by blanks: expired partial result_lost lagging */
-    uint64_t http;           /* last status code; 0: none */
-    uint64_t latency_ms;     /* all requests of this question together */
-    struct span word;        /* the service's own status word, or what went wrong; may be empty */
-    struct span body_sha256; /* hexadecimal, of the deciding body; empty without one */
-    struct span result; /* at most 1,024 bytes: a text as it is, else JSON; larger: where it is */
 };
 
 /* The profiles that Salvor ships (comfyui) are loaded already. The caller owns the result. */
@@ -50,18 +42,37 @@ __attribute__((warn_unused_result)) bool connectors_add_profile(struct connector
 __attribute__((warn_unused_result)) bool
 connectors_add_service(struct connectors *connectors, const struct service_config *service,
                        struct error *error);
-/* True when the service's profile says that a restart makes it forget its jobs. */
-bool connectors_service_is_volatile(const struct connectors *connectors, const char *service);
+/* What the service's profile says of it; all false and 0 when there is none. */
+struct service_facts {
+    bool is_volatile;      /* a restart makes it forget its jobs */
+    uint64_t retention_ms; /* how long it remembers a job that ended; 0: not told */
+};
+struct service_facts connectors_service_facts(const struct connectors *connectors,
+                                              const char *service);
 
-/* Starts the thread. `wake_fd`: an eventfd of the caller's, written once for each answer. */
+/* How a service looks from here. Texts live until the next call. */
+struct service_check {
+    struct span endpoint; /* its base; empty: only where workers say it is, nothing was sent */
+    struct span variant;  /* of the profile, as chosen by its probe; empty: it has one form */
+    bool is_reachable;    /* the health request, else the status request, was replied to */
+    uint64_t http, latency_ms;
+    struct span word;             /* what went wrong; empty: nothing */
+    enum answer_verdict stranger; /* what it says of a job that cannot exist: should be not_found */
+};
+/* Asks the service about itself, for `salvor check`: blocks for at most twice question_ms; not
+ * while the thread runs. False when there is no such service. */
+bool connectors_check(struct connectors *connectors, const char *service,
+                      struct service_check *out);
+
+/* Starts the thread. `wake_fd`: an eventfd of the caller's, written once for each report. */
 __attribute__((warn_unused_result)) bool connectors_start(struct connectors *connectors,
                                                           int wake_fd, struct error *error);
-/* Copies the request and queues it; any thread. A question that is already under way under the same
- * id is not asked twice. Every question gets exactly one answer, in bounded time, unless the
- * connectors are destroyed first. */
+/* Copies the request, an ask or a cancel, and queues it; any thread. A question that is already
+ * under way under the same id is not asked twice. Every question gets exactly one report, in
+ * bounded time, unless the connectors are destroyed first. */
 void connectors_ask(struct connectors *connectors, const struct effect_request *request);
-/* False when no answer waits. One taker. */
-bool connectors_take_answer(struct connectors *connectors, struct service_answer *out);
+/* False when no report waits. One taker; the texts live until the next call. */
+bool connectors_take_report(struct connectors *connectors, struct service_report *out);
 /* Stops the thread, drops what is under way. Accepts NULL. */
 void connectors_destroy(struct connectors *connectors);
 

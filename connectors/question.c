@@ -51,6 +51,7 @@ struct question *question_create(const struct effect_request *request,
     struct question *question = mem_zero(sizeof(*question));
     size_t size = 0, used = 0;
     question->request.attempt = request->attempt;
+    question->request.wait_ms = request->wait_ms;
     question->service = service;
 #define X(text) size += request->text.size;
     REQUEST_TEXTS(X)
@@ -69,8 +70,9 @@ struct question *question_create(const struct effect_request *request,
         bool is_absolute = service->profile->probes[0].is_absolute && status_url.size > 0;
         question->authority = authority_of(is_absolute ? status_url : base_of(question));
     }
-    question->answer = (struct service_answer){
-        .question = question->request.id,
+    question->answer = (struct service_report){
+        .kind = REPORT_ANSWERED,
+        .effect = question->request.id,
         .job = question->request.job,
         .attempt = request->attempt,
     };

@@ -29,7 +29,7 @@ struct question {
     uint64_t queued_ms, started_ms;
     size_t probe;      /* the one under way */
     struct buffer url; /* of that probe */
-    struct service_answer answer;
+    struct service_report answer;
     char flags_text[64], word_text[ANSWER_WORD_MAX + 1];
     struct sha256_text sha256_text;
     struct buffer result;

@@ -17,7 +17,8 @@
     X(COMPLETE, "complete") /* mark completed, take every copy back */                          \
     X(FAIL, "fail")         /* mark failed */                                                   \
     X(TIME_OUT, "time_out") /* mark timed out and free the worker */                            \
-    X(RELEASE, "release")   /* free the worker */
+    X(RELEASE, "release")   /* free the worker */                                               \
+    X(CANCEL, "cancel")     /* ask a service to stop the job; its outcome is an effect.settled */
 
 #define X(name, text) EFFECT_##name,
 enum effect_kind { EFFECT_KINDS(X) EFFECT_KIND_COUNT };
@@ -32,7 +33,12 @@ enum effect_kind { EFFECT_KINDS(X) EFFECT_KIND_COUNT };
     X(OBSERVED, "observed")   /* not carried out: effects are only observed */                  \
     X(FAILED, "failed")       /* could not be tried: wrong types in the queue */                \
     X(ANSWERED, "answered")   /* a question whose answer was folded */                          \
-    X(WITHDRAWN, "withdrawn") /* its cause is gone */
+    X(ACCEPTED, "accepted")   /* cancel: the service will stop the job, or has */               \
+    X(ALREADY_FINAL, "already_final") /* cancel: the job had ended there before */              \
+    X(REFUSED, "refused")             /* cancel: the service will not */                        \
+    X(UNSUPPORTED, "unsupported") /* cancel: nobody told how, or it would hit other jobs too */ \
+    X(UNKNOWN, "unknown")         /* cancel: no answer in time; it may have worked */           \
+    X(WITHDRAWN, "withdrawn")     /* its cause is gone */
 
 #define X(name, text) OUTCOME_##name,
 enum effect_outcome { EFFECT_OUTCOMES(X) EFFECT_OUTCOME_COUNT };
@@ -76,12 +82,44 @@ struct effect_request {
     struct span reason;        /* code */
     struct span error;         /* for fail and time_out: a sentence for the queue's `error` */
     struct span result;        /* for complete: the result's reference */
-    /* For ask. */
+    /* For ask and cancel. */
     struct span service, service_job, tag;
     uint64_t submitted_at;
-    struct span status_url, result_url;
-    struct span
-        base; /* where the job's worker said the service is: from its `services`; or empty */
+    struct span status_url, cancel_url, result_url;
+    struct span base; /* where a worker said the service is: from its `services`; or empty */
+    uint64_t wait_ms; /* in the connectors' own queue, before sending: `ask_wait_ms` */
+    bool is_fresh;    /* what an earlier question learned does not count: a cancel came between */
+};
+
+/* What comes back from outside services, for the leader to append. */
+enum report_kind {
+    REPORT_NONE,
+    REPORT_ANSWERED, /* of an ask: becomes service.answered */
+    REPORT_SETTLED,  /* of a cancel: becomes effect.settled */
+    REPORT_PROBED,   /* of a service: becomes service.probed */
+};
+
+/* One report. Texts are borrowed until the next one is taken. */
+struct service_report {
+    enum report_kind kind;
+    /* ANSWERED and SETTLED. */
+    struct span effect; /* the id of the question or cancel */
+    uint64_t http;      /* last status code; 0: none */
+    struct span word;   /* the service's own word, or what went wrong; may be empty */
+    /* ANSWERED. */
+    struct span job;
+    uint64_t attempt;
+    enum answer_verdict verdict;
+    struct span flags;       /* words parted by blanks: expired partial result_lost lagging */
+    uint64_t latency_ms;     /* all requests of this question together */
+    struct span body_sha256; /* hexadecimal, of the deciding body; empty without one */
+    struct span result; /* at most 1,024 bytes: a text as it is, else JSON; larger: where it is */
+    /* SETTLED. */
+    enum effect_outcome outcome;
+    /* PROBED. */
+    struct span service, endpoint;
+    struct span capabilities; /* words parted by blanks: status cancel result variant=NAME … */
+    struct span breaker;      /* closed, open, half_open */
 };
 
 #endif

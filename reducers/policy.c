@@ -3,15 +3,21 @@
 
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/check.h"
 
-#define SERVICE_PREFIX  "service."
-#define VOLATILE_SUFFIX ".volatile"
+#define SERVICE_PREFIX   "service."
+#define VOLATILE_SUFFIX  ".volatile"
+#define RETENTION_SUFFIX ".retention_ms"
 
 static const struct policy_key_rule key_rules[POLICY_KEY_COUNT] = {
-#define X(name, text, list, largest, of_safe, of_seed) \
-    [POLICY_##name] = {                                \
-        .key = (text), .words = (list), .max = (largest), .safe = (of_safe), .seed = (of_seed)},
+#define X(name, text, whose, list, largest, of_safe, of_seed) \
+    [POLICY_##name] = {.key = (text),                         \
+                       .words = (list),                       \
+                       .scope = POLICY_SCOPE_##whose,         \
+                       .max = (largest),                      \
+                       .safe = (of_safe),                     \
+                       .seed = (of_seed)},
     POLICY_KEYS(X)
 #undef X
 };
@@ -73,10 +79,10 @@ void policy_preset(enum policy_preset preset, struct policy *out)
     }
 }
 
-static struct policy_service *find_service(struct policy *policy, struct span name)
+static const struct policy_service *find_service(const struct policy *policy, struct span name)
 {
     for (uint32_t i = 0; i < policy->service_count; i++) {
-        struct policy_service *service = &policy->services[i];
+        const struct policy_service *service = &policy->services[i];
         if (span_equal(name, (struct span){service->name, service->name_size})) {
             return service;
         }
@@ -84,113 +90,197 @@ static struct policy_service *find_service(struct policy *policy, struct span na
     return NULL;
 }
 
-bool policy_set_service(struct policy *policy, struct span name, bool is_volatile)
+uint64_t policy_value(const struct policy *policy, struct span service, enum policy_key key)
 {
-    if (name.size == 0 || name.size > ID_SIZE_MAX) {
+    const struct policy_service *own = find_service(policy, service);
+    bool is_told = own != NULL && (own->told & (UINT64_C(1) << key)) != 0;
+    return is_told ? own->value[key] : policy->value[key];
+}
+
+struct policy_facts policy_facts(const struct policy *policy, struct span service)
+{
+    const struct policy_service *own = find_service(policy, service);
+    return own == NULL ? (struct policy_facts){0} : own->facts;
+}
+
+/* The service of this name, added when it is new; NULL: it can not be. */
+static struct policy_service *keep_service(struct policy *policy, struct span name)
+{
+    struct policy_service *service = (struct policy_service *)find_service(policy, name);
+    bool is_id = name.size > 0 && name.size <= ID_SIZE_MAX;
+    if (service != NULL || !is_id || policy->service_count == POLICY_SERVICES_MAX) {
+        return service;
+    }
+    service = &policy->services[policy->service_count++];
+    memcpy(service->name, name.data, name.size);
+    service->name_size = (uint8_t)name.size;
+    return service;
+}
+
+bool policy_set_facts(struct policy *policy, struct span service, struct policy_facts facts)
+{
+    struct policy_service *own = keep_service(policy, service);
+    if (own != NULL) {
+        own->facts = facts;
+        own->has_facts = true;
+    }
+    return own != NULL;
+}
+
+bool policy_set_service(struct policy *policy, struct span service, enum policy_key key,
+                        uint64_t value)
+{
+    struct policy_service *own =
+        key_rules[key].scope == POLICY_SCOPE_JOB ? keep_service(policy, service) : NULL;
+    if (own != NULL) {
+        own->told |= UINT64_C(1) << key;
+        own->value[key] = value;
+    }
+    return own != NULL;
+}
+
+/* --- the text --- */
+
+static void put_service_key(struct buffer *line, const struct policy_service *service)
+{
+    buffer_put_text(line, SERVICE_PREFIX);
+    buffer_put_span(line, (struct span){service->name, service->name_size});
+}
+
+static void end_line(struct arena *arena, struct buffer *line, struct span *lines, uint32_t *count)
+{
+    buffer_put_byte(line, '\n');
+    lines[(*count)++] = arena_copy(arena, buffer_span(line));
+    buffer_reset(line);
+}
+
+static void sort_lines(struct span *lines, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        struct span line = lines[i];
+        uint32_t place = i;
+        for (; place > 0 && span_compare(lines[place - 1], line) > 0; place--) {
+            lines[place] = lines[place - 1];
+        }
+        lines[place] = line;
+    }
+}
+
+void policy_put_text(struct buffer *buffer, const struct policy *policy)
+{
+    struct arena arena = {0};
+    struct buffer line = {0};
+    uint32_t count = 0;
+    size_t most = POLICY_KEY_COUNT + (size_t)policy->service_count * (POLICY_KEY_COUNT + 2);
+    struct span *lines = arena_take(&arena, most * sizeof *lines);
+    for (enum policy_key key = 0; key < POLICY_KEY_COUNT; key++) {
+        buffer_put_text(&line, key_rules[key].key);
+        buffer_put_byte(&line, '=');
+        policy_value_put(&line, key, policy->value[key]);
+        end_line(&arena, &line, lines, &count);
+    }
+    for (uint32_t i = 0; i < policy->service_count; i++) {
+        const struct policy_service *service = &policy->services[i];
+        for (enum policy_key key = 0; key < POLICY_KEY_COUNT; key++) {
+            if ((service->told & (UINT64_C(1) << key)) != 0) {
+                put_service_key(&line, service);
+                buffer_put_byte(&line, '.');
+                buffer_put_text(&line, key_rules[key].key);
+                buffer_put_byte(&line, '=');
+                policy_value_put(&line, key, service->value[key]);
+                end_line(&arena, &line, lines, &count);
+            }
+        }
+        if (service->has_facts) {
+            put_service_key(&line, service);
+            buffer_put_text(&line, VOLATILE_SUFFIX);
+            buffer_put_text(&line, service->facts.is_volatile ? "=true" : "=false");
+            end_line(&arena, &line, lines, &count);
+        }
+        if (service->facts.retention_ms > 0) {
+            put_service_key(&line, service);
+            buffer_put_text(&line, RETENTION_SUFFIX "=");
+            buffer_put_decimal(&line, service->facts.retention_ms);
+            end_line(&arena, &line, lines, &count);
+        }
+    }
+    sort_lines(lines, count);
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_put_span(buffer, lines[i]);
+    }
+    buffer_fini(&line);
+    arena_fini(&arena);
+}
+
+/* Takes ".key" off the end of what stands between; false when it does not end so. */
+static bool cut_suffix(struct span *text, const char *key, size_t size)
+{
+    if (text->size <= size || memcmp(text->data + text->size - size, key, size) != 0) {
         return false;
     }
-    struct policy_service *service = find_service(policy, name);
-    if (service == NULL) {
-        if (policy->service_count == POLICY_SERVICES_MAX) {
-            return false;
-        }
-        service = &policy->services[policy->service_count++];
-        memcpy(service->name, name.data, name.size);
-        service->name_size = (uint8_t)name.size;
-    }
-    service->is_volatile = is_volatile;
+    text->size -= size;
     return true;
 }
 
-bool policy_service_is_volatile(const struct policy *policy, struct span name)
+static bool parse_volatile(struct span value, struct policy *policy, struct span name)
 {
-    for (uint32_t i = 0; i < policy->service_count; i++) {
-        const struct policy_service *service = &policy->services[i];
-        if (span_equal(name, (struct span){service->name, service->name_size})) {
-            return service->is_volatile;
+    struct policy_service *service = keep_service(policy, name);
+    bool is_true = span_is(value, "true");
+    if (service == NULL || service->has_facts || (!is_true && !span_is(value, "false"))) {
+        return false;
+    }
+    service->has_facts = true;
+    service->facts.is_volatile = is_true;
+    return true;
+}
+
+static bool parse_retention(struct span value, struct policy *policy, struct span name)
+{
+    struct policy_service *service = keep_service(policy, name);
+    return service != NULL && service->facts.retention_ms == 0 &&
+           span_to_number(value, MS_MAX, &service->facts.retention_ms) &&
+           service->facts.retention_ms > 0;
+}
+
+/* "service.<name>.<key>"; a name may hold dots, so the key is what the text ends with. */
+static bool parse_service_line(struct span name, struct span value, struct policy *policy)
+{
+    struct span service = name;
+    if (cut_suffix(&service, VOLATILE_SUFFIX, sizeof VOLATILE_SUFFIX - 1)) {
+        return parse_volatile(value, policy, service);
+    }
+    if (cut_suffix(&service, RETENTION_SUFFIX, sizeof RETENTION_SUFFIX - 1)) {
+        return parse_retention(value, policy, service);
+    }
+    for (enum policy_key key = 0; key < POLICY_KEY_COUNT; key++) {
+        size_t size = span_of(key_rules[key].key).size;
+        service = name;
+        if (cut_suffix(&service, key_rules[key].key, size) && cut_suffix(&service, ".", 1)) {
+            const struct policy_service *known = find_service(policy, service);
+            bool is_new = known == NULL || (known->told & (UINT64_C(1) << key)) == 0;
+            uint64_t number;
+            return is_new && policy_value_parse(key, value, &number) &&
+                   policy_set_service(policy, service, key, number);
         }
     }
     return false;
 }
 
-/* The lines of the text are few: the next one in byte order is looked for each time. */
-static void put_service_line(struct buffer *buffer, const struct policy_service *service)
-{
-    buffer_put_text(buffer, SERVICE_PREFIX);
-    buffer_put_span(buffer, (struct span){service->name, service->name_size});
-    buffer_put_text(buffer, VOLATILE_SUFFIX);
-    buffer_put_text(buffer, service->is_volatile ? "=true\n" : "=false\n");
-}
-
-static void put_key_line(struct buffer *buffer, const struct policy *policy, enum policy_key key)
-{
-    buffer_put_text(buffer, key_rules[key].key);
-    buffer_put_byte(buffer, '=');
-    policy_value_put(buffer, key, policy->value[key]);
-    buffer_put_byte(buffer, '\n');
-}
-
-void policy_put_text(struct buffer *buffer, const struct policy *policy)
-{
-    struct buffer last = {0};
-    struct buffer line = {0};
-    struct buffer least = {0};
-    uint32_t line_count = POLICY_KEY_COUNT + policy->service_count;
-    for (uint32_t written = 0; written < line_count; written++) {
-        buffer_reset(&least);
-        for (uint32_t i = 0; i < line_count; i++) {
-            buffer_reset(&line);
-            if (i < POLICY_KEY_COUNT) {
-                put_key_line(&line, policy, (enum policy_key)i);
-            } else {
-                put_service_line(&line, &policy->services[i - POLICY_KEY_COUNT]);
-            }
-            bool is_behind = span_compare(buffer_span(&line), buffer_span(&last)) > 0;
-            if (is_behind &&
-                (least.size == 0 || span_compare(buffer_span(&line), buffer_span(&least)) < 0)) {
-                buffer_reset(&least);
-                buffer_put_span(&least, buffer_span(&line));
-            }
-        }
-        CHECK(least.size > 0);
-        buffer_put_span(buffer, buffer_span(&least));
-        buffer_reset(&last);
-        buffer_put_span(&last, buffer_span(&least));
-    }
-    buffer_fini(&least);
-    buffer_fini(&line);
-    buffer_fini(&last);
-}
-
-/* "service.<name>.volatile": false when the key is not of that form. */
-static bool service_of_key(struct span key, struct span *name)
-{
-    struct span prefix = SPAN(SERVICE_PREFIX);
-    struct span suffix = SPAN(VOLATILE_SUFFIX);
-    if (key.size <= prefix.size + suffix.size || memcmp(key.data, prefix.data, prefix.size) != 0 ||
-        memcmp(key.data + key.size - suffix.size, suffix.data, suffix.size) != 0) {
-        return false;
-    }
-    *name = (struct span){key.data + prefix.size, key.size - prefix.size - suffix.size};
-    return true;
-}
-
 static bool parse_line(struct span line, struct policy *policy, bool *is_seen)
 {
     struct span value = line;
-    struct span key = span_cut(&value, '=');
-    struct span service;
-    if (service_of_key(key, &service)) {
-        bool is_true = span_is(value, "true");
-        return (is_true || span_is(value, "false")) && find_service(policy, service) == NULL &&
-               policy_set_service(policy, service, is_true);
+    struct span name = span_cut(&value, '=');
+    size_t prefix = sizeof SERVICE_PREFIX - 1;
+    if (name.size > prefix && memcmp(name.data, SERVICE_PREFIX, prefix) == 0) {
+        return parse_service_line((struct span){name.data + prefix, name.size - prefix}, value,
+                                  policy);
     }
-    enum policy_key known = policy_key_named(key);
-    if (known == POLICY_KEY_COUNT || is_seen[known]) {
+    enum policy_key key = policy_key_named(name);
+    if (key == POLICY_KEY_COUNT || is_seen[key]) {
         return false;
     }
-    is_seen[known] = true;
-    return policy_value_parse(known, value, &policy->value[known]);
+    is_seen[key] = true;
+    return policy_value_parse(key, value, &policy->value[key]);
 }
 
 bool policy_parse_text(struct span text, struct policy *out, struct span *bad)

@@ -79,7 +79,7 @@ static struct ruling *judge_not_found(const struct job *before, const struct eve
     const struct policy *policy = context->policy;
     out->after.rests_on_silence = false;
     bool may_have_forgotten = has_flag(event, "expired") ||
-                              policy_service_is_volatile(policy, before->text[JOB_TEXT_SERVICE]);
+                              policy_facts(policy, before->text[JOB_TEXT_SERVICE]).is_volatile;
     if (may_have_forgotten && policy->value[POLICY_ON_FORGOTTEN] == REQUEUE_OR_PARK_PARK &&
         !before->core.is_idempotent) {
         struct ruling *ruling = park(before, REASON_SERVICE_FORGOT, out);

@@ -254,7 +254,9 @@ void state_effect_request(const struct state *state, const struct effect *effect
     out->tag = job->text[JOB_TEXT_TAG];
     out->submitted_at = job->core.submitted_at;
     out->status_url = job->text[JOB_TEXT_STATUS_URL];
+    out->cancel_url = job->text[JOB_TEXT_CANCEL_URL];
     out->result_url = job->text[JOB_TEXT_RESULT_URL];
+    out->wait_ms = policy_value(&state->policy, out->service, POLICY_ASK_WAIT_MS);
     out->base = worker == NULL ? SPAN_NONE : service_base(worker->services, out->service);
 }
 

@@ -120,13 +120,13 @@ static void put_text(struct field_list *list, const char *name, struct span valu
 
 static enum lead_result append_answer(struct duty *duty, struct error *error)
 {
-    const struct live_answer *answer = &duty->answer;
+    const struct service_report *answer = &duty->answer;
     struct number_text attempt = number_text(answer->attempt);
     struct number_text http = number_text(answer->http);
     struct number_text latency_ms = number_text(answer->latency_ms);
     struct field_list list = {0};
     put_text(&list, "type", SPAN("service.answered"));
-    put_text(&list, "question", answer->question);
+    put_text(&list, "question", answer->effect);
     put_text(&list, "job", answer->job);
     put_text(&list, "attempt", span_of(attempt.text));
     put_text(&list, "verdict", span_of(answer_verdict_text(answer->verdict)));
@@ -148,7 +148,7 @@ bool duty_send_answers(struct duty *duty, bool *has_more, struct error *error)
     *has_more = false;
     for (int i = 0; i < ANSWERS_AT_ONCE; i++) {
         if (!duty->is_answer_held) {
-            duty->is_answer_held = asker->take_answer(asker->self, &duty->answer);
+            duty->is_answer_held = asker->take_report(asker->self, &duty->answer);
         }
         if (!duty->is_answer_held) {
             return true;

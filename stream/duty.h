@@ -14,7 +14,7 @@ struct duty {
     bool is_answer_held; /* taken from the asker, not appended yet */
     bool is_refused;     /* the last append was: said once */
     bool is_policy_sent;
-    struct live_answer answer;
+    struct service_report answer;
     /* The policy event stands there or before; zero while its outcome is not known. */
     struct stream_id policy_id;
     struct lead_witness witness; /* to be held against the fold; `added` 0: none */

@@ -12,22 +12,13 @@
 
 struct live;
 
-/* An answer to append: reducers/effect.h's words; texts are copied. */
-struct live_answer {
-    struct span question, job;
-    uint64_t attempt;
-    enum answer_verdict verdict;
-    struct span flags, word, body_sha256, result;
-    uint64_t http, latency_ms;
-};
-
 /* What live work asks of its owner (cli joins it to the connectors). */
 struct live_asker {
     void *self; /* borrowed */
-    /* Queues a question; copies what it keeps. */
+    /* Queues a question or a cancel; copies what it keeps. */
     void (*ask)(void *self, const struct effect_request *request);
-    /* The next answer, borrowed until the next call; false when none waits. */
-    bool (*take_answer)(void *self, struct live_answer *out);
+    /* The next report, borrowed until the next call; false when none waits. */
+    bool (*take_report)(void *self, struct service_report *out);
 };
 
 struct live_config {

@@ -226,7 +226,7 @@ static void put_policy(struct history *history)
             policy.value[key] = number < rule->max ? number : rule->max;
         }
     }
-    policy_set_service(&policy, SPAN("forgetful"), true);
+    policy_set_facts(&policy, SPAN("forgetful"), (struct policy_facts){.is_volatile = true});
     policy_put_text(&text, &policy);
     add_text(history, "type", "policy");
     switch (take(history, 8)) {

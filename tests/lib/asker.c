@@ -60,14 +60,15 @@ struct effect_request asker_request(const char *question, const char *service_jo
                                    .job = SPAN("job-1"),
                                    .attempt = 2,
                                    .service = SPAN("comfyui"),
+                                   .wait_ms = 60000,
                                    .service_job = span_of(service_job)};
 }
 
-struct service_answer asker_next(struct asker *asker)
+struct service_report asker_next(struct asker *asker)
 {
-    struct service_answer answer = {0};
+    struct service_report answer = {0};
     uint64_t end_ms = clock_boot_ms() + WAIT_MS;
-    while (!connectors_take_answer(asker->connectors, &answer)) {
+    while (!connectors_take_report(asker->connectors, &answer)) {
         struct pollfd wake = {.fd = asker->wake_fd, .events = POLLIN};
         uint64_t now_ms = clock_boot_ms();
         if (now_ms >= end_ms || poll(&wake, 1, (int)(end_ms - now_ms)) == 0) {
@@ -79,14 +80,14 @@ struct service_answer asker_next(struct asker *asker)
     return answer;
 }
 
-struct service_answer asker_ask(struct asker *asker, const char *service_job)
+struct service_report asker_ask(struct asker *asker, const char *service_job)
 {
     struct effect_request request = asker_request("0.1.5-0.0.0", service_job);
     connectors_ask(asker->connectors, &request);
     return asker_next(asker);
 }
 
-void assert_answer(const struct service_answer *answer, enum answer_verdict verdict,
+void assert_answer(const struct service_report *answer, enum answer_verdict verdict,
                    const char *word)
 {
     if (answer->verdict != verdict || !span_is(answer->word, word)) {

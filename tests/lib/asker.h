@@ -28,10 +28,10 @@ void asker_stop(struct asker *asker);
 /* A question about job-1, attempt 2, at the service "comfyui". The texts are borrowed. */
 struct effect_request asker_request(const char *question, const char *service_job);
 /* The next answer, waited for; borrowed until the next one. */
-struct service_answer asker_next(struct asker *asker);
+struct service_report asker_next(struct asker *asker);
 /* Asks and waits. */
-struct service_answer asker_ask(struct asker *asker, const char *service_job);
-void assert_answer(const struct service_answer *answer, enum answer_verdict verdict,
+struct service_report asker_ask(struct asker *asker, const char *service_job);
+void assert_answer(const struct service_report *answer, enum answer_verdict verdict,
                    const char *word);
 /* `what` began at `started_ms` and took no longer than a question may. */
 void assert_in_time(const char *what, uint64_t started_ms);

@@ -247,7 +247,7 @@ static void run_policy(struct scenario *scenario, struct span type, struct span 
     for (uint32_t i = is_seed ? 1 : 0; i < told.count; i++) {
         enum policy_key key = policy_key_named(told.names[i]);
         if (span_is(told.names[i], "volatile")) {
-            policy_set_service(&policy, told.values[i], true);
+            policy_set_facts(&policy, told.values[i], (struct policy_facts){.is_volatile = true});
         } else if (key == POLICY_KEY_COUNT &&
                    event_field_named(told.names[i]) != EVENT_FIELD_COUNT) {
             pairs.names[pairs.count] = told.names[i];

@@ -35,9 +35,9 @@ static void test_connectors__comfyui_tells_every_state(void **fixture)
     submit(service, "runs", "{\"duration_ms\":600000}");
     submit(service, "waits", "{\"duration_ms\":600000}");
 
-    struct service_answer answer = asker_ask(&asker, "done");
+    struct service_report answer = asker_ask(&asker, "done");
     assert_answer(&answer, ANSWER_COMPLETED, "success");
-    assert_true(span_is(answer.question, "0.1.5-0.0.0"));
+    assert_true(span_is(answer.effect, "0.1.5-0.0.0"));
     assert_true(span_is(answer.job, "job-1"));
     assert_int_equal(answer.attempt, 2);
     assert_int_equal(answer.http, 200);
@@ -74,7 +74,7 @@ static void test_connectors__a_large_result_becomes_a_reference(void **fixture)
     struct asker asker = asker_start(http_service_url(service));
     char expected[256];
     submit(service, "many", "{\"duration_ms\":0,\"images\":50}");
-    struct service_answer answer = asker_ask(&asker, "many");
+    struct service_report answer = asker_ask(&asker, "many");
     assert_answer(&answer, ANSWER_COMPLETED, "success");
     snprintf(expected, sizeof(expected),
              "{\"url\":\"%s/history/many\",\"pointer\":\"/many/outputs\",\"bytes\":",
@@ -97,7 +97,7 @@ static void test_connectors__where_the_worker_said_is_asked_first(void **fixture
     snprintf(base, sizeof(base), "%s/", http_service_url(own));
     request.base = span_of(base);
     connectors_ask(asker.connectors, &request);
-    struct service_answer answer = asker_next(&asker);
+    struct service_report answer = asker_next(&asker);
     assert_answer(&answer, ANSWER_COMPLETED, "success");
     assert_int_equal(http_service_count(configured, "GET", "/queue"), 0);
     asker_stop(&asker);
@@ -121,11 +121,11 @@ static void test_connectors__a_thousand_questions_are_all_answered(void **fixtur
         connectors_ask(asker.connectors, &request);
     }
     for (int i = 0; i < 1000; i++) {
-        struct service_answer answer = asker_next(&asker);
+        struct service_report answer = asker_next(&asker);
         assert_answer(&answer, ANSWER_COMPLETED, "success");
     }
-    struct service_answer none;
-    assert_false(connectors_take_answer(asker.connectors, &none));
+    struct service_report none;
+    assert_false(connectors_take_report(asker.connectors, &none));
     asker_stop(&asker);
     http_service_stop(service);
 }
@@ -139,16 +139,16 @@ static void test_connectors__a_service_without_a_profile_is_answered_at_once(voi
     struct service_config service = {.name = "bare", .base = "http://127.0.0.1:1"};
     struct asker asker = asker_start_with(&config, &service);
     struct effect_request request = asker_request("q-1", SERVICE_JOB);
-    struct service_answer answer;
+    struct service_report answer;
     connectors_ask(asker.connectors, &request);
-    assert_true(connectors_take_answer(asker.connectors, &answer));
+    assert_true(connectors_take_report(asker.connectors, &answer));
     assert_answer(&answer, ANSWER_NO_PROFILE, "no_profile");
     request.service = SPAN("bare");
     connectors_ask(asker.connectors, &request);
-    assert_true(connectors_take_answer(asker.connectors, &answer));
+    assert_true(connectors_take_report(asker.connectors, &answer));
     assert_answer(&answer, ANSWER_NO_PROFILE, "no_profile");
-    assert_false(connectors_service_is_volatile(asker.connectors, "bare"));
-    assert_false(connectors_service_is_volatile(asker.connectors, "comfyui"));
+    assert_false(connectors_service_facts(asker.connectors, "bare").is_volatile);
+    assert_false(connectors_service_facts(asker.connectors, "comfyui").is_volatile);
     asker_stop(&asker);
 }
 
@@ -158,18 +158,18 @@ static void test_connectors__a_question_under_way_is_not_asked_twice(void **fixt
     struct hostile_service *service = hostile_service_start(HOSTILE_SILENT, NULL);
     struct asker asker = asker_start(hostile_service_url(service));
     struct effect_request request = asker_request("q", SERVICE_JOB);
-    struct service_answer answer;
+    struct service_report answer;
     connectors_ask(asker.connectors, &request);
     connectors_ask(asker.connectors, &request);
     answer = asker_next(&asker);
     assert_answer(&answer, ANSWER_UNREACHABLE, "timeout");
     assert_int_equal(hostile_service_count(service), 1);
-    assert_false(connectors_take_answer(asker.connectors, &answer));
+    assert_false(connectors_take_report(asker.connectors, &answer));
     /* Once its answer is taken it can be asked anew. */
     connectors_ask(asker.connectors, &request);
     answer = asker_next(&asker);
     assert_answer(&answer, ANSWER_UNREACHABLE, "timeout");
-    assert_true(connectors_service_is_volatile(asker.connectors, "comfyui"));
+    assert_true(connectors_service_facts(asker.connectors, "comfyui").is_volatile);
     asker_stop(&asker);
     hostile_service_stop(service);
 }
@@ -179,8 +179,7 @@ static void test_connectors__a_slow_host_holds_no_other_one(void **fixture)
     (void)fixture;
     struct hostile_service *slow = hostile_service_start(HOSTILE_SILENT, NULL);
     struct http_service *fast = http_service_start(0);
-    struct connectors_config config = {
-        .question_ms = 1000, .body_max = 1 << 20, .per_host = 1, .wait_ms = 300};
+    struct connectors_config config = {.question_ms = 1000, .body_max = 1 << 20, .per_host = 1};
     struct service_config service = {
         .name = "comfyui", .profile = "comfyui", .base = hostile_service_url(slow)};
     struct asker asker = asker_start_with(&config, &service);
@@ -188,17 +187,18 @@ static void test_connectors__a_slow_host_holds_no_other_one(void **fixture)
                           second = asker_request("second", SERVICE_JOB);
     struct effect_request other = asker_request("other", SERVICE_JOB);
     other.base = span_of(http_service_url(fast));
+    second.wait_ms = 300;
     connectors_ask(asker.connectors, &first);
     connectors_ask(asker.connectors, &second);
     connectors_ask(asker.connectors, &other);
-    struct service_answer answer = asker_next(&asker);
-    assert_true(span_is(answer.question, "other"));
+    struct service_report answer = asker_next(&asker);
+    assert_true(span_is(answer.effect, "other"));
     assert_answer(&answer, ANSWER_NOT_FOUND, "");
     answer = asker_next(&asker);
-    assert_true(span_is(answer.question, "second"));
+    assert_true(span_is(answer.effect, "second"));
     assert_answer(&answer, ANSWER_UNREACHABLE, "waited_too_long");
     answer = asker_next(&asker);
-    assert_true(span_is(answer.question, "first"));
+    assert_true(span_is(answer.effect, "first"));
     assert_answer(&answer, ANSWER_UNREACHABLE, "timeout");
     asker_stop(&asker);
     http_service_stop(fast);
@@ -292,7 +292,7 @@ static void test_connectors__other_shapes_of_services_can_be_asked(void **fixtur
     struct effect_request request = asker_request("q", "j\"1");
     request.tag = SPAN("7");
     connectors_ask(asker.connectors, &request);
-    struct service_answer answer = asker_next(&asker);
+    struct service_report answer = asker_next(&asker);
     assert_answer(&answer, ANSWER_INCONCLUSIVE, "no_status_url");
     char url[96];
     snprintf(url, sizeof(url), "%s/s?job=1", hostile_service_url(http));
@@ -350,7 +350,7 @@ static void test_connectors__a_result_is_handed_on_as_it_is(void **fixture)
         assert_true(connectors_add_profile(asker.connectors, "plain.yaml", SPAN(yaml), &error));
         assert_true(connectors_add_service(asker.connectors, &service, &error));
         asker_begin(&asker);
-        struct service_answer answer = asker_ask(&asker, "j");
+        struct service_report answer = asker_ask(&asker, "j");
         assert_int_equal(answer.verdict, rows[i].verdict);
         if (!span_equal(answer.result, rows[i].result)) {
             fail_msg("row %zu: \"%.*s\"", i, SPAN_FORMAT(answer.result));

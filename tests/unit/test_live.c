@@ -47,7 +47,7 @@ struct scene {
     uint32_t seen[EVENT_TYPE_COUNT]; /* entries folded, by type */
     uint32_t batches, looks;         /* batches begun; times that the leader looked for an answer */
     struct buffer asked;             /* ids of questions asked, one a line */
-    struct live_answer answer;       /* given once when it has a verdict */
+    struct service_report answer;    /* given once when it has a verdict */
     /* Called after each entry and each look for an answer; sets `stop` when all has been seen. */
     void (*watch)(struct scene *scene);
     int step; /* for watch */
@@ -127,7 +127,7 @@ static void look(struct scene *scene)
     scene->watch(scene);
 }
 
-static bool take_answer(void *self, struct live_answer *out)
+static bool take_report(void *self, struct service_report *out)
 {
     struct scene *scene = self;
     scene->looks++;
@@ -177,7 +177,7 @@ static struct live_config config_of(struct scene *scene)
         .policy_text = buffer_span(&scene->policy_text),
         .policy_hash = scene->policy_hash.text,
         .applies = true,
-        .asker = {.self = scene, .ask = ask_scene, .take_answer = take_answer},
+        .asker = {.self = scene, .ask = ask_scene, .take_report = take_report},
         .wake_fd = scene->wake_fd,
         .stop = &scene->stop,
     };
@@ -383,14 +383,15 @@ static void watch_question(struct scene *scene)
         struct span rest = buffer_span(&scene->asked);
         struct span question = span_cut(&rest, '\n');
         snprintf(id, sizeof(id), "%.*s", SPAN_FORMAT(question));
-        scene->answer = (struct live_answer){.question = span_of(id),
-                                             .job = SPAN("j1"),
-                                             .attempt = 1,
-                                             .verdict = ANSWER_COMPLETED,
-                                             .http = 200,
-                                             .latency_ms = 7,
-                                             .word = SPAN("success"),
-                                             .result = SPAN("s3://out")};
+        scene->answer = (struct service_report){.kind = REPORT_ANSWERED,
+                                                .effect = span_of(id),
+                                                .job = SPAN("j1"),
+                                                .attempt = 1,
+                                                .verdict = ANSWER_COMPLETED,
+                                                .http = 200,
+                                                .latency_ms = 7,
+                                                .word = SPAN("success"),
+                                                .result = SPAN("s3://out")};
         assert_int_equal(eventfd_write(scene->wake_fd, 1), 0);
     }
     until_nothing_open(scene);

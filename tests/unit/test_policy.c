@@ -25,14 +25,16 @@ static void test_policy__the_text_of_a_preset_reads_back(void **fixture)
         struct buffer text = {0}, text_again = {0};
         struct span bad;
         policy_preset(preset, &policy);
-        assert_true(policy_set_service(&policy, SPAN("comfyui"), true));
-        assert_true(policy_set_service(&policy, SPAN("api"), false));
+        assert_true(
+            policy_set_facts(&policy, SPAN("comfyui"), (struct policy_facts){.is_volatile = true}));
+        assert_true(
+            policy_set_facts(&policy, SPAN("api"), (struct policy_facts){.is_volatile = false}));
         policy_put_text(&text, &policy);
         assert_true(policy_parse_text(buffer_span(&text), &again, &bad));
         assert_same(&policy, &again);
-        assert_true(policy_service_is_volatile(&again, SPAN("comfyui")));
-        assert_false(policy_service_is_volatile(&again, SPAN("api")));
-        assert_false(policy_service_is_volatile(&again, SPAN("nobody")));
+        assert_true(policy_facts(&again, SPAN("comfyui")).is_volatile);
+        assert_false(policy_facts(&again, SPAN("api")).is_volatile);
+        assert_false(policy_facts(&again, SPAN("nobody")).is_volatile);
         policy_put_text(&text_again, &again);
         assert_true(span_equal(buffer_span(&text), buffer_span(&text_again)));
         buffer_fini(&text_again);
@@ -46,8 +48,8 @@ static void test_policy__lines_are_sorted_whatever_the_order_of_the_services(voi
     struct policy policy;
     struct buffer text = {0};
     policy_preset(PRESET_SAFE, &policy);
-    policy_set_service(&policy, SPAN("z"), true);
-    policy_set_service(&policy, SPAN("a"), true);
+    policy_set_facts(&policy, SPAN("z"), (struct policy_facts){.is_volatile = true});
+    policy_set_facts(&policy, SPAN("a"), (struct policy_facts){.is_volatile = true});
     policy_put_text(&text, &policy);
     struct span rest = buffer_span(&text);
     struct span before = SPAN_NONE;
@@ -116,10 +118,12 @@ static void test_policy__a_service_has_a_name_of_bounded_size(void **fixture)
     char name[ID_SIZE_MAX + 1];
     memset(name, 'n', sizeof name);
     policy_preset(PRESET_SAFE, &policy);
-    assert_false(policy_set_service(&policy, SPAN_NONE, true));
-    assert_false(policy_set_service(&policy, (struct span){name, ID_SIZE_MAX + 1}, true));
-    assert_true(policy_set_service(&policy, (struct span){name, ID_SIZE_MAX}, true));
-    assert_true(policy_service_is_volatile(&policy, (struct span){name, ID_SIZE_MAX}));
+    assert_false(policy_set_facts(&policy, SPAN_NONE, (struct policy_facts){.is_volatile = true}));
+    assert_false(policy_set_facts(&policy, (struct span){name, ID_SIZE_MAX + 1},
+                                  (struct policy_facts){.is_volatile = true}));
+    assert_true(policy_set_facts(&policy, (struct span){name, ID_SIZE_MAX},
+                                 (struct policy_facts){.is_volatile = true}));
+    assert_true(policy_facts(&policy, (struct span){name, ID_SIZE_MAX}).is_volatile);
     struct buffer text = {0};
     policy_put_text(&text, &policy);
     assert_true(policy_parse_text(buffer_span(&text), &policy, &bad));
@@ -139,11 +143,13 @@ static void test_policy__there_is_room_for_so_many_services(void **fixture)
     policy_preset(PRESET_SAFE, &policy);
     for (unsigned i = 0; i < POLICY_SERVICES_MAX; i++) {
         snprintf(name, sizeof name, "s%u", i);
-        assert_true(policy_set_service(&policy, span_of(name), false));
+        assert_true(
+            policy_set_facts(&policy, span_of(name), (struct policy_facts){.is_volatile = false}));
     }
-    assert_false(policy_set_service(&policy, SPAN("one more"), true));
-    assert_true(policy_set_service(&policy, SPAN("s7"), true));
-    assert_true(policy_service_is_volatile(&policy, SPAN("s7")));
+    assert_false(
+        policy_set_facts(&policy, SPAN("one more"), (struct policy_facts){.is_volatile = true}));
+    assert_true(policy_set_facts(&policy, SPAN("s7"), (struct policy_facts){.is_volatile = true}));
+    assert_true(policy_facts(&policy, SPAN("s7")).is_volatile);
     struct buffer text = {0};
     policy_put_text(&text, &policy);
     assert_true(text.size <= POLICY_SIZE_MAX);

@@ -15,7 +15,8 @@ static void test_policy_text__is_sorted_and_hashed(void **fixture)
     (void)fixture;
     struct policy policy;
     policy_preset(PRESET_SAFE, &policy);
-    assert_true(policy_set_service(&policy, SPAN("comfyui"), true));
+    assert_true(
+        policy_set_facts(&policy, SPAN("comfyui"), (struct policy_facts){.is_volatile = true}));
     struct policy_text made = policy_text_make(&policy);
     struct span rest = buffer_span(&made.text);
     struct span before = SPAN_NONE;

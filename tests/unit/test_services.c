@@ -61,9 +61,9 @@ static void test_services__facts_of_the_profiles_come_into_the_policy(void **fix
     assert_true(services_open(&config, &connectors));
     assert_non_null(connectors);
     assert_string_equal(config.services[1].profile, "mine");
-    assert_true(policy_service_is_volatile(&config.policy, SPAN("art")));
-    assert_true(policy_service_is_volatile(&config.policy, SPAN("own")));
-    assert_false(policy_service_is_volatile(&config.policy, SPAN("other")));
+    assert_true(policy_facts(&config.policy, SPAN("art")).is_volatile);
+    assert_true(policy_facts(&config.policy, SPAN("own")).is_volatile);
+    assert_false(policy_facts(&config.policy, SPAN("other")).is_volatile);
     assert_int_equal(config.policy.service_count, 2);
     connectors_destroy(connectors);
     config_fini(&config);

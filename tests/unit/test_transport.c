@@ -149,7 +149,7 @@ static void test_transport__no_hostile_service_is_believed(void **fixture)
         struct hostile_service *service = hostile_service_start(row->manner, row->reply);
         struct asker asker = asker_start(hostile_service_url(service));
         uint64_t started_ms = clock_boot_ms();
-        struct service_answer answer = asker_ask(&asker, SERVICE_JOB);
+        struct service_report answer = asker_ask(&asker, SERVICE_JOB);
         assert_in_time(row->name, started_ms);
         if (answer.verdict != row->verdict || !span_is(answer.word, row->word)) {
             fail_msg("%s: verdict %d \"%.*s\"", row->name, (int)answer.verdict,
@@ -175,7 +175,7 @@ static void test_transport__a_thousand_levels_are_not_descended(void **fixture)
     buffer_put(&reply, "}", 2);
     struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, reply.data);
     struct asker asker = asker_start(hostile_service_url(service));
-    struct service_answer answer = asker_ask(&asker, SERVICE_JOB);
+    struct service_report answer = asker_ask(&asker, SERVICE_JOB);
     assert_answer(&answer, ANSWER_INCONCLUSIVE, "bad_json");
     asker_stop(&asker);
     hostile_service_stop(service);
@@ -192,7 +192,7 @@ static void test_transport__a_redirect_is_not_followed(void **fixture)
              hostile_service_url(target));
     struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, reply);
     struct asker asker = asker_start(hostile_service_url(service));
-    struct service_answer answer = asker_ask(&asker, SERVICE_JOB);
+    struct service_report answer = asker_ask(&asker, SERVICE_JOB);
     assert_answer(&answer, ANSWER_INCONCLUSIVE, "redirect");
     assert_int_equal(answer.http, 302);
     assert_int_equal(hostile_service_count(target), 0);
@@ -207,7 +207,7 @@ static void test_transport__nobody_listens(void **fixture)
     struct hostile_service *service = hostile_service_start(HOSTILE_SILENT, NULL);
     struct asker asker = asker_start(hostile_service_url(service));
     hostile_service_stop(service);
-    struct service_answer answer = asker_ask(&asker, SERVICE_JOB);
+    struct service_report answer = asker_ask(&asker, SERVICE_JOB);
     assert_answer(&answer, ANSWER_UNREACHABLE, "not_connected");
     assert_int_equal(answer.http, 0);
     asker_stop(&asker);
@@ -220,7 +220,7 @@ static void test_transport__a_name_that_never_resolves_costs_no_more_than_the_li
     (void)fixture;
     struct asker asker = asker_start("http://never.test:8188");
     uint64_t started_ms = clock_boot_ms();
-    struct service_answer answer = asker_ask(&asker, SERVICE_JOB);
+    struct service_report answer = asker_ask(&asker, SERVICE_JOB);
     assert_in_time("a name that never resolves", started_ms);
     assert_answer(&answer, ANSWER_UNREACHABLE, "timeout");
     /* Neither does the end wait for the resolver, whose threads are all still stuck. */
@@ -233,7 +233,7 @@ static void test_transport__a_name_that_never_resolves_costs_no_more_than_the_li
     release_resolver();
 }
 
-static struct service_answer ask_at(const char *base, const char *const *allow, size_t allow_count,
+static struct service_report ask_at(const char *base, const char *const *allow, size_t allow_count,
                                     const char *worker_base)
 {
     static char word[256];
@@ -248,7 +248,7 @@ static struct service_answer ask_at(const char *base, const char *const *allow, 
     struct effect_request request = asker_request("q", SERVICE_JOB);
     request.base = span_of(worker_base);
     connectors_ask(asker.connectors, &request);
-    struct service_answer answer = asker_next(&asker);
+    struct service_report answer = asker_next(&asker);
     CHECK(answer.word.size < sizeof(word));
     memcpy(word, answer.word.data, answer.word.size);
     answer.word.data = word;
@@ -279,7 +279,7 @@ static void test_transport__only_allowed_hosts_are_asked(void **fixture)
         {NULL, NULL, NULL, "no_base"},
     };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        struct service_answer answer = ask_at(refused[i].base, &refused[i].allow,
+        struct service_report answer = ask_at(refused[i].base, &refused[i].allow,
                                               refused[i].allow != NULL, refused[i].worker_base);
         if (answer.verdict != ANSWER_INCONCLUSIVE || !span_is(answer.word, refused[i].word)) {
             fail_msg("row %zu: %d \"%.*s\"", i, (int)answer.verdict, SPAN_FORMAT(answer.word));
@@ -288,7 +288,7 @@ static void test_transport__only_allowed_hosts_are_asked(void **fixture)
     assert_int_equal(hostile_service_count(service), 0);
 
     const char *block = "127.0.0.0/8";
-    struct service_answer answer = ask_at("http://192.0.2.1", &block, 1, own);
+    struct service_report answer = ask_at("http://192.0.2.1", &block, 1, own);
     assert_answer(&answer, ANSWER_INCONCLUSIVE, "unmapped");
     answer = ask_at("http://192.0.2.1", &block, 1, named);
     assert_answer(&answer, ANSWER_INCONCLUSIVE, "unmapped");
@@ -319,7 +319,7 @@ static void test_transport__a_pooled_connection_is_checked_again(void **fixture)
     struct effect_request request = asker_request("q", SERVICE_JOB);
     request.service = SPAN("trusted");
     connectors_ask(asker.connectors, &request);
-    struct service_answer answer = asker_next(&asker);
+    struct service_report answer = asker_next(&asker);
     assert_answer(&answer, ANSWER_NOT_FOUND, "");
     request.service = SPAN("strict");
     request.base = span_of(named);
@@ -339,7 +339,7 @@ static void test_transport__a_request_says_no_more_than_it_must(void **fixture)
     setenv("http_proxy", "http://192.0.2.1:1", 1);
     setenv("all_proxy", "http://192.0.2.1:1", 1);
     struct asker asker = asker_start(hostile_service_url(service));
-    struct service_answer answer = asker_ask(&asker, "a/b\r\nX-Evil: 1");
+    struct service_report answer = asker_ask(&asker, "a/b\r\nX-Evil: 1");
     unsetenv("http_proxy");
     unsetenv("all_proxy");
     assert_answer(&answer, ANSWER_INCONCLUSIVE, "unmapped");
@@ -361,7 +361,7 @@ static void test_transport__an_id_that_would_climb_out_is_not_sent(void **fixtur
     struct hostile_service *service =
         hostile_service_start(HOSTILE_REPLY, JSON("{" EMPTY_QUEUE "}"));
     struct asker asker = asker_start(hostile_service_url(service));
-    struct service_answer answer = asker_ask(&asker, "x/../../system_stats");
+    struct service_report answer = asker_ask(&asker, "x/../../system_stats");
     assert_answer(&answer, ANSWER_INCONCLUSIVE, "bad_id");
     answer = asker_ask(&asker, "");
     assert_answer(&answer, ANSWER_INCONCLUSIVE, "no_id");
