@@ -26,9 +26,9 @@ LDLIBS   = $(PACKAGE_LIBS) -lm
 # --- what is built, folder by folder, in the order of who may include whom ---
 BASE = alloc arena bytes check clock crash error hash json log sha256 yaml
 REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_check policy \
-    reduce_answer reduce_deadline reduce_end reduce_hold reduce_loss reduce_operator \
-    reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state table timers \
-    verdict words
+    reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold reduce_loss \
+    reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state \
+    table timers verdict words
 STORE = audit audit_read audit_schema audit_snapshot audit_verify audit_write capture_files \
     capture_format capture_read capture_write database
 REPLAY = capture_source compare journal journal_open loop owner replay why why_json why_text

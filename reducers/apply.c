@@ -24,7 +24,8 @@ void apply_close(struct folding *folding, struct effect *effect, enum effect_out
     rows_change(folding, effect->node.key, SPAN_NONE, effect->kind, SPAN_NONE, outcome, found);
     struct worker *released =
         effect->kind == EFFECT_RELEASE ? table_find(&state->workers, effect->worker) : NULL;
-    if (outcome != OUTCOME_WITHDRAWN || effect->kind == EFFECT_ASK) {
+    bool is_on_queue = effect->kind != EFFECT_ASK && effect->kind != EFFECT_CANCEL;
+    if (outcome != OUTCOME_WITHDRAWN || !is_on_queue) {
         state_remove_effect(state, effect);
     } else {
         /* It may have been carried out before it was withdrawn; its outcome would tell. */
@@ -41,7 +42,7 @@ static struct span target_of(struct folding *folding, enum effect_kind kind, con
                              const struct worker *worker)
 {
     struct buffer target = {0};
-    if (kind == EFFECT_ASK) {
+    if (kind == EFFECT_ASK || kind == EFFECT_CANCEL) {
         buffer_put_span(&target, job->text[JOB_TEXT_SERVICE]);
         buffer_put_byte(&target, '/');
         buffer_put_span(&target, job->text[JOB_TEXT_SERVICE_JOB]);
@@ -57,20 +58,27 @@ static struct span target_of(struct folding *folding, enum effect_kind kind, con
     return kept;
 }
 
-/* Opens the effect that a decision wants; NULL where effects are only observed. Questions touch
- * nothing, so they are asked in either mode. */
+bool apply_is_carried_out(const struct policy *policy, enum effect_kind kind, const struct job *job)
+{
+    struct span service = kind == EFFECT_RELEASE ? SPAN_NONE : job->text[JOB_TEXT_SERVICE];
+    uint64_t percent = policy_value(policy, service, POLICY_REQUEUE_PERCENT);
+    return kind == EFFECT_ASK ||
+           (policy_value(policy, service, POLICY_EFFECTS) == EFFECTS_APPLY &&
+            (kind != EFFECT_REQUEUE || policy_is_rolled_out(percent, job->node.key)));
+}
+
+/* Opens the effect that a decision wants; NULL where effects are only observed. */
 static struct effect *open_effect(struct folding *folding, struct span decision,
                                   const struct ruling *ruling, const struct job *job,
                                   const struct worker *worker)
 {
     struct state *state = folding->state;
     struct span id = rows_effect_id(folding, decision);
-    bool is_observed =
-        ruling->effect != EFFECT_ASK && state->policy.value[POLICY_EFFECTS] == EFFECTS_OBSERVE;
+    bool is_carried_out = apply_is_carried_out(&state->policy, ruling->effect, job);
     rows_change(folding, id, decision, ruling->effect,
                 target_of(folding, ruling->effect, job, worker),
-                is_observed ? OUTCOME_OBSERVED : OUTCOME_NONE, SPAN_NONE);
-    if (is_observed) {
+                is_carried_out ? OUTCOME_NONE : OUTCOME_OBSERVED, SPAN_NONE);
+    if (!is_carried_out) {
         return NULL;
     }
     struct effect *effect = state_add_effect(state, id);
@@ -107,10 +115,16 @@ static void drop_texts_of_attempt(struct job *job)
     }
 }
 
-/* Finished jobs are remembered by count, in the order they ended. */
+/* Finished jobs are remembered by count, in the order they ended; held ones wait in the order in
+ * which they were held. */
 static void file_job(struct folding *folding, struct job *job)
 {
     struct state *state = folding->state;
+    if (job->core.phase != JOB_HELD) {
+        list_remove(&state->waiting, &job->waiting);
+    } else if (!job->waiting.is_linked) {
+        list_append(&state->waiting, &job->waiting);
+    }
     bool is_final = job_phase_rule(job->core.phase)->is_final;
     if (is_final && !job->finished.is_linked) {
         list_append(&state->finished, &job->finished);
@@ -146,7 +160,9 @@ static void decide(struct folding *folding, struct job *job, const struct ruling
     job->open = open_effect(folding, id, ruling, job, job->holder);
     if (job->open == NULL) {
         job->core.phase = JOB_OWED;
-    } else if (ruling->effect != EFFECT_ASK) {
+        job->core.ending = ENDING_NONE;
+        job->core.next_due = job->core.cancel_due = 0;
+    } else if (ruling->effect != EFFECT_ASK && ruling->effect != EFFECT_CANCEL) {
         job->core.is_touched = true;
     }
 }
@@ -179,7 +195,7 @@ void apply_job(struct folding *folding, struct job *job, const struct job_verdic
         change_holder(folding, job, NULL);
     }
     CHECK((job->open != NULL) == job_phase_rule(job->core.phase)->has_open);
-    CHECK((job->core.next_due != 0) == job_phase_rule(job->core.phase)->has_next);
+    CHECK(job_next_is_sound(&job->core));
     state_set_job_timers(state, job);
     file_job(folding, job);
 }
@@ -247,12 +263,22 @@ static void release(struct folding *folding, struct worker *worker, enum reason 
     }
 }
 
+void apply_fall(struct folding *folding, struct worker *worker)
+{
+    struct state *state = folding->state;
+    worker->core.fallen_ms = state->liveness_ms;
+    state_set_worker_phase(state, worker, WORKER_SILENT);
+    state_set_worker_timer(state, worker);
+}
+
 void apply_loss(struct folding *folding, struct worker *worker, enum reason cause)
 {
     bool was_silent = worker->core.phase == WORKER_SILENT;
-    worker->core.phase = cause == REASON_WORKER_SILENT ? WORKER_SILENT : WORKER_GONE;
-    state_set_worker_timer(folding->state, worker);
-    if (!was_silent) {
+    if (cause != REASON_WORKER_SILENT) {
+        state_set_worker_phase(folding->state, worker, WORKER_GONE);
+        state_set_worker_timer(folding->state, worker);
+    }
+    if (cause == REASON_WORKER_SILENT || !was_silent) {
         release(folding, worker, cause);
     }
     lose_jobs(folding, worker, cause);
@@ -267,7 +293,7 @@ static void take_back(struct folding *folding, struct worker *worker)
         struct job *job = LINK_ELEMENT(link, struct job, held);
         link = link->next;
         struct job_verdict verdict;
-        reduce_heard_again(job, &verdict);
+        reduce_heard_again(job, &folding->context, &verdict);
         apply_job(folding, job, &verdict, NULL);
     }
 }
@@ -286,6 +312,7 @@ struct worker *apply_heard(struct folding *folding, struct span id)
     if (verdict.change == WORKER_CHANGE_OUTDATED) {
         return worker;
     }
+    state_set_worker_phase(state, worker, verdict.after.phase);
     worker->core = verdict.after;
     list_remove(&state->gone, &worker->gone);
     if (folding->event->type == EVENT_WORKER_REGISTERED) {
@@ -317,7 +344,7 @@ void apply_presence(struct folding *folding, struct worker *worker)
     struct state *state = folding->state;
     bool was_silent = worker->core.phase == WORKER_SILENT;
     if (worker->core.phase != WORKER_STOPPING) {
-        worker->core.phase = WORKER_ACTIVE;
+        state_set_worker_phase(state, worker, WORKER_ACTIVE);
     }
     worker->core.heard_ms = state->liveness_ms;
     worker->core.heard_id = folding->context.id;
@@ -326,6 +353,29 @@ void apply_presence(struct folding *folding, struct worker *worker)
     if (was_silent) {
         take_back(folding, worker);
     }
+}
+
+void apply_fleet(struct folding *folding, const struct ruling *ruling)
+{
+    struct state *state = folding->state;
+    bool begins = ruling->action == ACTION_HOLD;
+    struct ruling told = *ruling;
+    if (!begins) {
+        ruling_measure(&told, MEASURE_HELD_JOBS, state->waiting.count);
+    }
+    rows_decide(folding, &told, &(struct subject){0});
+    state->fleet.is_held = begins;
+    state->fleet.held_since_ms = begins ? state->liveness_ms : 0;
+    if (!begins) {
+        state->fleet.is_held_by_operator = false;
+        if (ruling->reason != REASON_WORKERS_HEARD) {
+            /* Told once, the same silence does not hold everything again. */
+            while (state->fallen.count > 0) {
+                list_remove(&state->fallen, state->fallen.first);
+            }
+        }
+    }
+    folding_see_hold(folding);
 }
 
 void apply_limits(struct folding *folding)

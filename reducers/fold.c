@@ -139,6 +139,13 @@ static void fold_event(struct folding *folding)
     }
 }
 
+void folding_see_hold(struct folding *folding)
+{
+    const struct state *state = folding->state;
+    /* Behind the end of a hold, what still waits keeps its place before what comes. */
+    folding->context.is_held = state->fleet.is_held || state->waiting.count > 0;
+}
+
 static void reset_output(struct fold_output *output)
 {
     arena_reset(&output->arena);
@@ -161,6 +168,7 @@ void fold_entry(struct state *state, const struct entry *entry, struct fold_outp
                     .id = entry->id},
     };
     reset_output(output);
+    folding_see_hold(&folding);
     state->ordinal++;
     state->position = entry->id;
     enum codec_problem problem = codec_decode(entry, &event, &field);

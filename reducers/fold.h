@@ -9,7 +9,7 @@
 #include "reducers/decision.h"
 #include "reducers/event.h"
 
-#define REDUCERS_VERSION 1
+#define REDUCERS_VERSION 2
 
 struct state;
 

@@ -92,7 +92,7 @@ void fold_handed_off(struct folding *folding)
 {
     struct job *job = job_held(folding);
     struct job_verdict verdict;
-    reduce_handed_off(job, folding->event, &verdict);
+    reduce_handed_off(job, folding->event, &folding->context, &verdict);
     apply_job(folding, job, &verdict, NULL);
 }
 
@@ -114,14 +114,62 @@ void fold_ended(struct folding *folding)
     apply_job(folding, job, &verdict, NULL);
 }
 
+static void order(struct folding *folding, struct job *job)
+{
+    struct job_verdict verdict;
+    reduce_operator(job, folding->event, &folding->context, &verdict);
+    apply_job(folding, job, &verdict, NULL);
+}
+
+/* operator.hold and operator.resume without a job or a worker mean everybody's silence. */
+static void order_fleet(struct folding *folding)
+{
+    struct state *state = folding->state;
+    bool begins = folding->event->type == EVENT_OPERATOR_HOLD;
+    struct ruling ruling = {
+        .action = begins ? ACTION_HOLD : ACTION_RESUME,
+        .reason = REASON_OPERATOR,
+        .word = event_text(folding->event, FIELD_WHY),
+    };
+    if (begins && state->fleet.is_held_by_operator) {
+        apply_ignore(folding, REASON_DUPLICATE, SPAN_NONE, SPAN_NONE);
+    } else if (!begins && !state->fleet.is_held) {
+        apply_ignore(folding, REASON_NOT_HELD, SPAN_NONE, SPAN_NONE);
+    } else {
+        apply_fleet(folding, &ruling);
+        state->fleet.is_held_by_operator = begins;
+    }
+}
+
+static void order_jobs_of(struct folding *folding, struct span id)
+{
+    struct worker *worker = table_find(&folding->state->workers, id);
+    struct link *link = worker == NULL ? NULL : worker->jobs.first;
+    if (link == NULL) {
+        apply_ignore(folding, worker == NULL ? REASON_UNKNOWN_WORKER : REASON_NO_TARGET, SPAN_NONE,
+                     id);
+    }
+    while (link != NULL) {
+        struct job *job = LINK_ELEMENT(link, struct job, held);
+        link = link->next;
+        order(folding, job);
+    }
+}
+
 void fold_operator(struct folding *folding)
 {
+    const struct event *event = folding->event;
     struct job *job = fold_job(folding);
-    struct job_verdict verdict;
-    if (job == NULL) {
-        apply_ignore(folding, REASON_UNKNOWN_JOB, event_text(folding->event, FIELD_JOB), SPAN_NONE);
-        return;
+    bool is_of_fleet = event->type == EVENT_OPERATOR_HOLD || event->type == EVENT_OPERATOR_RESUME;
+    if (job != NULL) {
+        order(folding, job);
+    } else if (event_has(event, FIELD_JOB)) {
+        apply_ignore(folding, REASON_UNKNOWN_JOB, event_text(event, FIELD_JOB), SPAN_NONE);
+    } else if (event_has(event, FIELD_WORKER)) {
+        order_jobs_of(folding, event_text(event, FIELD_WORKER));
+    } else if (is_of_fleet) {
+        order_fleet(folding);
+    } else {
+        apply_ignore(folding, REASON_NO_TARGET, SPAN_NONE, SPAN_NONE);
     }
-    reduce_operator(job, folding->event, &verdict);
-    apply_job(folding, job, &verdict, NULL);
 }

@@ -21,32 +21,89 @@ static void fire_deadlines(struct folding *folding, uint64_t gap_end)
     }
 }
 
+/* Silence is an old one once its worker's limit has passed again: it fell in another window. */
+static void forget_old_silence(struct state *state)
+{
+    while (state->fallen.count > 0 && !state->fleet.is_held) {
+        struct worker *worker = LINK_ELEMENT(state->fallen.first, struct worker, fallen);
+        uint64_t limit = worker_limit_ms(&worker->core, &state->policy);
+        if (state->liveness_ms - worker->core.fallen_ms < limit) {
+            break;
+        }
+        list_remove(&state->fallen, &worker->fallen);
+    }
+}
+
+static void judge_fleet(struct folding *folding, uint64_t fresh_count)
+{
+    struct state *state = folding->state;
+    struct ruling ruling;
+    forget_old_silence(state);
+    state->fleet.fallen = state->fallen.count + fresh_count;
+    if (reduce_fleet(&state->fleet, &folding->context, &ruling)) {
+        apply_fleet(folding, &ruling);
+    }
+}
+
+/* All that fell silent are seen before any of them is judged: together they may tell more of our
+ * own eyes than of them. */
+static void fire_silences(struct folding *folding)
+{
+    struct state *state = folding->state;
+    struct list fresh = {0};
+    struct timer *timer;
+    while ((timer = timers_first_due(&state->silences, state->liveness_ms)) != NULL) {
+        struct worker *worker = timer->entity;
+        uint64_t limit = worker_limit_ms(&worker->core, &state->policy);
+        if (worker->core.heard_ms + limit > timer->due) {
+            /* Heard since it was set: it takes its place in the order by what is true now. */
+            state_set_worker_timer(state, worker);
+        } else {
+            apply_fall(folding, worker);
+            list_append(&fresh, &worker->fallen);
+        }
+    }
+    judge_fleet(folding, fresh.count);
+    while (fresh.count > 0) {
+        struct worker *worker = LINK_ELEMENT(fresh.first, struct worker, fallen);
+        list_remove(&fresh, &worker->fallen);
+        list_append(&state->fallen, &worker->fallen);
+        apply_loss(folding, worker, REASON_WORKER_SILENT);
+    }
+}
+
 static void fire_liveness(struct folding *folding)
 {
     struct state *state = folding->state;
     struct timer *timer;
     while ((timer = timers_first_due(&state->liveness, state->liveness_ms)) != NULL) {
         struct job_verdict verdict;
-        if (timer->kind == TIMER_WORKER_SILENT) {
-            struct worker *worker = timer->entity;
-            uint64_t limit = worker_limit_ms(&worker->core, &state->policy);
-            if (worker->core.heard_ms + limit > timer->due) {
-                /* Heard since it was set: it takes its place in the order by what is true now. */
-                state_set_worker_timer(state, worker);
-            } else {
-                apply_loss(folding, worker, REASON_WORKER_SILENT);
-            }
-            continue;
-        }
         struct job *job = timer->entity;
         if (timer->kind == TIMER_JOB_GRACE) {
             reduce_deadline(job, &folding->context, false, &verdict);
             verdict.after.grace_due = 0;
         } else {
-            reduce_next(job, &verdict);
+            reduce_next(job, &folding->context, &verdict);
         }
         apply_job(folding, job, &verdict, NULL);
     }
+}
+
+/* What was held goes on at a pace, so that the queue is not flooded by our own doubt. */
+static void resume_held(struct folding *folding)
+{
+    struct state *state = folding->state;
+    uint64_t pace = state->policy.value[POLICY_HOLD_PACE];
+    uint64_t count = state->fleet.is_held                       ? 0
+                     : pace == 0 || pace > state->waiting.count ? state->waiting.count
+                                                                : pace;
+    for (; count > 0; count--) {
+        struct job *job = LINK_ELEMENT(state->waiting.first, struct job, waiting);
+        struct job_verdict verdict;
+        reduce_unheld(job, &verdict);
+        apply_job(folding, job, &verdict, NULL);
+    }
+    folding_see_hold(folding);
 }
 
 /* A gap is time in which nobody watched: it kills nobody, but deadlines run on. It comes first. */
@@ -62,6 +119,8 @@ static void pass_time(struct folding *folding, uint64_t elapsed_ms)
     folding->context.liveness_ms = state->liveness_ms;
     folding->context.deadline_ms = state->deadline_ms;
     fire_deadlines(folding, has_gap ? gap_end : 0);
+    fire_silences(folding);
+    resume_held(folding);
     fire_liveness(folding);
 }
 
@@ -97,20 +156,21 @@ static void remember_owner(struct state *state, struct span owner, struct span h
     }
 }
 
-/* What was asked for and not settled is withdrawn; its jobs are owed. */
+/* What was asked for and is not to be carried out any more is withdrawn; its jobs are owed. */
 static void stop_effects(struct folding *folding)
 {
     struct state *state = folding->state;
-    struct effect *effect = table_oldest(&state->effects);
-    for (; effect != NULL; effect = table_next(effect)) {
-        if (effect->is_withdrawn || effect->kind == EFFECT_ASK) {
+    struct effect *next;
+    for (struct effect *effect = table_oldest(&state->effects); effect != NULL; effect = next) {
+        next = table_next(effect);
+        struct job *job = table_find(&state->jobs, effect->job);
+        if (effect->is_withdrawn || apply_is_carried_out(&state->policy, effect->kind, job)) {
             continue;
         }
         if (effect->kind == EFFECT_RELEASE) {
             apply_close(folding, effect, OUTCOME_WITHDRAWN, SPAN_NONE);
             continue;
         }
-        struct job *job = table_find(&state->jobs, effect->job);
         CHECK(job != NULL && job->open == effect);
         struct job_verdict verdict;
         reduce_owed(job, &verdict);
@@ -118,12 +178,15 @@ static void stop_effects(struct folding *folding)
     }
 }
 
+/* What was owed and is to be carried out from here on is judged anew. */
 static void judge_owed(struct folding *folding)
 {
-    struct job *job = table_oldest(&folding->state->jobs);
+    struct state *state = folding->state;
+    struct job *job = table_oldest(&state->jobs);
     while (job != NULL) {
         struct job *next = table_next(job);
-        if (job->core.phase == JOB_OWED) {
+        if (job->core.phase == JOB_OWED &&
+            apply_is_carried_out(&state->policy, job->core.wanted, job)) {
             struct job_verdict verdict;
             reduce_anew(job, &folding->context, &verdict);
             apply_job(folding, job, &verdict, NULL);
@@ -142,8 +205,6 @@ void fold_policy(struct folding *folding)
         rows_quarantine(folding, REASON_BAD_POLICY, "line", bad);
         return;
     }
-    uint64_t before = state->policy.value[POLICY_EFFECTS];
-    uint64_t after = policy.value[POLICY_EFFECTS];
     state->policy = policy;
     state_keep(&state->policy_text, event_text(event, FIELD_TEXT));
     state_keep(&state->policy_hash, event_text(event, FIELD_HASH));
@@ -153,11 +214,8 @@ void fold_policy(struct folding *folding)
     }
     folding->output->is_policy_new = true;
     apply_limits(folding);
-    if (before == EFFECTS_APPLY && after == EFFECTS_OBSERVE) {
-        stop_effects(folding);
-    } else if (before == EFFECTS_OBSERVE && after == EFFECTS_APPLY) {
-        judge_owed(folding);
-    }
+    stop_effects(folding);
+    judge_owed(folding);
 }
 
 /* --- what came back from outside --- */
@@ -196,9 +254,26 @@ static void fold_done_after_all(struct folding *folding, struct effect *effect)
     }
 }
 
-static bool is_settled_outcome(enum effect_outcome outcome)
+/* What an event may say came of an effect; the other outcomes are given by the fold itself. */
+static bool is_told_outcome(enum effect_outcome outcome, bool is_cancel)
 {
-    return outcome != OUTCOME_NONE && outcome != OUTCOME_ANSWERED && outcome != OUTCOME_WITHDRAWN;
+    switch (outcome) {
+    case OUTCOME_APPLIED:
+    case OUTCOME_STALE:
+    case OUTCOME_GONE:
+    case OUTCOME_PUBLISHED:
+    case OUTCOME_OBSERVED:
+    case OUTCOME_FAILED:
+        return !is_cancel;
+    case OUTCOME_ACCEPTED:
+    case OUTCOME_ALREADY_FINAL:
+    case OUTCOME_REFUSED:
+    case OUTCOME_UNSUPPORTED:
+    case OUTCOME_UNKNOWN:
+        return is_cancel;
+    default:
+        return false;
+    }
 }
 
 void fold_settled(struct folding *folding)
@@ -207,7 +282,9 @@ void fold_settled(struct folding *folding)
     const struct event *event = folding->event;
     enum effect_outcome outcome = effect_outcome_named(event_text(event, FIELD_OUTCOME));
     struct effect *effect = table_find(&state->effects, event_text(event, FIELD_EFFECT));
-    if (!is_settled_outcome(outcome)) {
+    bool is_cancel =
+        effect == NULL ? is_told_outcome(outcome, true) : effect->kind == EFFECT_CANCEL;
+    if (!is_told_outcome(outcome, is_cancel)) {
         rows_quarantine(folding, REASON_BAD_FIELD, "unknown_word", SPAN("outcome"));
     } else if (effect == NULL || effect->kind == EFFECT_ASK) {
         state->counter[COUNTER_NOT_OPEN]++;
@@ -222,7 +299,11 @@ void fold_settled(struct folding *folding)
         struct job *job = table_find(&state->jobs, effect->job);
         struct job_verdict verdict;
         CHECK(job != NULL && job->open == effect);
-        reduce_outcome(job, event, &folding->context, &verdict);
+        if (effect->kind == EFFECT_CANCEL) {
+            reduce_cancel_outcome(job, event, &folding->context, &verdict);
+        } else {
+            reduce_outcome(job, event, &folding->context, &verdict);
+        }
         struct worker *holder = NULL;
         if (verdict.holder == HOLDER_OF_EVENT) {
             holder = apply_worker(folding, outcome_found_worker(event_text(event, FIELD_FOUND)));

@@ -22,6 +22,9 @@ struct subject {
     struct span trace;
 };
 
+/* Tells the reducers whether what rests on silence alone waits. */
+void folding_see_hold(struct folding *folding);
+
 /* --- rows.c: what was decided becomes rows --- */
 
 /* Adds a decision; its id is borrowed from the output. */
@@ -50,6 +53,15 @@ struct worker *apply_heard(struct folding *folding, struct span id);
 struct worker *apply_worker(struct folding *folding, struct span id);
 /* The worker counts as heard without a word of its own, since the queue says it holds a job. */
 void apply_presence(struct folding *folding, struct worker *worker);
+/* True when the policy has effects of this kind on the job carried out; questions touch nothing, so
+ * they are asked in any case. */
+bool apply_is_carried_out(const struct policy *policy, enum effect_kind kind,
+                          const struct job *job);
+/* The worker is silent past its limit; apply_loss judges what that means for its jobs. The caller
+ * lists it among the fallen. */
+void apply_fall(struct folding *folding, struct worker *worker);
+/* The hold of the fleet begins or ends. */
+void apply_fleet(struct folding *folding, const struct ruling *ruling);
 /* The worker is gone: it is released and each job it held is judged. */
 void apply_loss(struct folding *folding, struct worker *worker, enum reason cause);
 /* An effect gets its outcome and is forgotten, or is withdrawn and kept for a late `applied`. */

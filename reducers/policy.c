@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/hash.h"
 
 #define SERVICE_PREFIX   "service."
 #define VOLATILE_SUFFIX  ".volatile"
@@ -95,6 +96,11 @@ uint64_t policy_value(const struct policy *policy, struct span service, enum pol
     const struct policy_service *own = find_service(policy, service);
     bool is_told = own != NULL && (own->told & (UINT64_C(1) << key)) != 0;
     return is_told ? own->value[key] : policy->value[key];
+}
+
+bool policy_is_rolled_out(uint64_t percent, struct span job)
+{
+    return percent >= 100 || hash_bytes(job) % 100 < percent;
 }
 
 struct policy_facts policy_facts(const struct policy *policy, struct span service)

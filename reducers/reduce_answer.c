@@ -24,8 +24,8 @@ static struct ruling *wait_and_ask(const struct job *before, const struct contex
                                    enum reason reason, struct job_verdict *out)
 {
     struct job_core *after = &out->after;
-    uint64_t least = context->policy->value[POLICY_ASK_BACKOFF_MS];
-    uint64_t most = context->policy->value[POLICY_BACKOFF_MAX_MS];
+    uint64_t least = verdict_value(out, context, POLICY_ASK_BACKOFF_MS);
+    uint64_t most = verdict_value(out, context, POLICY_BACKOFF_MAX_MS);
     uint64_t interval = after->interval_ms == 0 ? least : after->interval_ms * 2;
     if (interval > most) {
         interval = most > least ? most : least;
@@ -67,95 +67,110 @@ static struct ruling *judge_completed(const struct job *before, const struct eve
 static struct ruling *judge_running(const struct job *before, const struct context *context,
                                     enum reason reason, struct job_verdict *out)
 {
-    if (context->policy->value[POLICY_ON_RUNNING] == ON_RUNNING_REQUEUE) {
+    switch (verdict_value(out, context, POLICY_ON_RUNNING)) {
+    case ON_RUNNING_REQUEUE:
         return retry(before, context, reason, false, out);
+    case ON_RUNNING_CANCEL:
+        return reduce_begin_cancel(before, context, ENDING_RETRY, reason, out);
+    default:
+        return wait_and_ask(before, context, reason, out);
     }
-    return wait_and_ask(before, context, reason, out);
+}
+
+/* True when "not found" may only mean that the service has forgotten the job. */
+static bool may_have_forgotten(const struct job *before, const struct event *event,
+                               const struct context *context, uint64_t retention_ms)
+{
+    struct policy_facts facts = policy_facts(context->policy, before->text[JOB_TEXT_SERVICE]);
+    /* It may have ended right after it was handed off, so its age is counted from there. */
+    bool is_past =
+        retention_ms > 0 && context->deadline_ms - before->core.handed_off_ms > retention_ms;
+    return has_flag(event, "expired") || facts.is_volatile || is_past;
 }
 
 static struct ruling *judge_not_found(const struct job *before, const struct event *event,
                                       const struct context *context, struct job_verdict *out)
 {
-    const struct policy *policy = context->policy;
+    uint64_t retention_ms =
+        policy_facts(context->policy, before->text[JOB_TEXT_SERVICE]).retention_ms;
+    bool has_forgotten = may_have_forgotten(before, event, context, retention_ms);
+    enum reason reason = has_forgotten ? REASON_SERVICE_FORGOT : REASON_SERVICE_NOT_FOUND;
+    enum policy_key key = has_forgotten ? POLICY_ON_FORGOTTEN : POLICY_ON_NOT_FOUND;
+    bool is_parked = verdict_value(out, context, key) == REQUEUE_OR_PARK_PARK &&
+                     !(has_forgotten && before->core.is_idempotent);
     out->after.rests_on_silence = false;
-    bool may_have_forgotten = has_flag(event, "expired") ||
-                              policy_facts(policy, before->text[JOB_TEXT_SERVICE]).is_volatile;
-    if (may_have_forgotten && policy->value[POLICY_ON_FORGOTTEN] == REQUEUE_OR_PARK_PARK &&
-        !before->core.is_idempotent) {
-        struct ruling *ruling = park(before, REASON_SERVICE_FORGOT, out);
+    struct ruling *ruling =
+        is_parked ? park(before, reason, out) : retry(before, context, reason, false, out);
+    if (!has_forgotten) {
+        ruling->tried |= RULE_BIT(MAY_HAVE_FORGOTTEN);
+    } else if (is_parked) {
         ruling->tried |= RULE_BIT(IDEMPOTENT);
-        return ruling;
     }
-    if (may_have_forgotten) {
-        return retry(before, context, REASON_SERVICE_FORGOT, false, out);
+    if (retention_ms > 0) {
+        ruling_measure(ruling, MEASURE_RETENTION_MS, retention_ms);
     }
-    struct ruling *ruling = policy->value[POLICY_ON_NOT_FOUND] == REQUEUE_OR_PARK_PARK
-                                ? park(before, REASON_SERVICE_NOT_FOUND, out)
-                                : retry(before, context, REASON_SERVICE_NOT_FOUND, false, out);
-    ruling->tried |= RULE_BIT(MAY_HAVE_FORGOTTEN);
     return ruling;
 }
 
+/* Where nobody knows how to ask, asking again is no use. */
 static struct ruling *judge_unproved(const struct job *before, const struct context *context,
                                      enum reason reason, struct job_verdict *out)
 {
-    const struct policy *policy = context->policy;
-    uint64_t limit = policy->value[POLICY_ASK_LIMIT];
+    uint64_t limit = verdict_value(out, context, POLICY_ASK_LIMIT);
     out->after.asks++;
     struct ruling *ruling;
-    if (out->after.asks < limit) {
+    if (out->after.asks < limit && reason != REASON_NO_PROFILE) {
         ruling = wait_and_ask(before, context, reason, out);
         ruling->tried |= RULE_BIT(ASK_LIMIT_REACHED);
-    } else if (policy->value[POLICY_ON_UNREACHABLE] == REQUEUE_OR_PARK_PARK) {
+    } else if (verdict_value(out, context, POLICY_ON_UNREACHABLE) == REQUEUE_OR_PARK_PARK) {
         ruling = park(before, reason, out);
     } else {
-        ruling = retry(before, context, REASON_SERVICE_UNREACHABLE, false, out);
+        ruling = retry(before, context, reason, false, out);
     }
     ruling_measure(ruling, MEASURE_ASKS, out->after.asks);
     ruling_measure(ruling, MEASURE_ASK_LIMIT, limit);
     return ruling;
 }
 
+static struct ruling *judge(const struct job *before, const struct event *event,
+                            const struct context *context, enum answer_verdict answer,
+                            struct job_verdict *out)
+{
+    switch (answer) {
+    case ANSWER_FAILED:
+        out->after.rests_on_silence = false;
+        return retry(before, context, REASON_SERVICE_FAILED, true, out);
+    case ANSWER_CANCELLED:
+        out->after.rests_on_silence = false;
+        return retry(before, context, REASON_SERVICE_CANCELLED, false, out);
+    case ANSWER_PENDING:
+        return judge_running(before, context, REASON_SERVICE_PENDING, out);
+    case ANSWER_RUNNING:
+        return judge_running(before, context, REASON_SERVICE_RUNNING, out);
+    case ANSWER_NOT_FOUND:
+        return judge_not_found(before, event, context, out);
+    case ANSWER_UNREACHABLE:
+        return judge_unproved(before, context, REASON_SERVICE_UNREACHABLE, out);
+    case ANSWER_NO_PROFILE:
+        return judge_unproved(before, context, REASON_NO_PROFILE, out);
+    default: /* inconclusive, and any word that a later version may know */
+        return judge_unproved(before, context, REASON_SERVICE_INCONCLUSIVE, out);
+    }
+}
+
 void reduce_answer(const struct job *before, const struct event *event,
                    const struct context *context, struct job_verdict *out)
 {
+    enum answer_verdict answer = answer_verdict_named(event_text(event, FIELD_VERDICT));
     CHECK(before->core.phase == JOB_ASKING);
     verdict_init(out, before);
     out->closes = OUTCOME_ANSWERED;
     out->found = event_text(event, FIELD_VERDICT);
     out->after.fact[JOB_FACT_ANSWERED] = event->id;
-    struct ruling *ruling = NULL;
-    switch (answer_verdict_named(event_text(event, FIELD_VERDICT))) {
-    case ANSWER_COMPLETED:
-        ruling = judge_completed(before, event, out);
-        break;
-    case ANSWER_FAILED:
-        out->after.rests_on_silence = false;
-        ruling = retry(before, context, REASON_SERVICE_FAILED, true, out);
-        break;
-    case ANSWER_CANCELLED:
-        out->after.rests_on_silence = false;
-        ruling = retry(before, context, REASON_SERVICE_CANCELLED, false, out);
-        break;
-    case ANSWER_PENDING:
-        ruling = judge_running(before, context, REASON_SERVICE_PENDING, out);
-        break;
-    case ANSWER_RUNNING:
-        ruling = judge_running(before, context, REASON_SERVICE_RUNNING, out);
-        break;
-    case ANSWER_NOT_FOUND:
-        ruling = judge_not_found(before, event, context, out);
-        break;
-    case ANSWER_UNREACHABLE:
-        ruling = judge_unproved(before, context, REASON_SERVICE_UNREACHABLE, out);
-        break;
-    case ANSWER_NO_PROFILE:
-        ruling = judge_unproved(before, context, REASON_NO_PROFILE, out);
-        break;
-    default: /* inconclusive, and any word that a later version may know */
-        ruling = judge_unproved(before, context, REASON_SERVICE_INCONCLUSIVE, out);
-        break;
-    }
+    struct ruling *ruling = answer == ANSWER_COMPLETED ? judge_completed(before, event, out)
+                            : before->core.ending != ENDING_NONE
+                                ? reduce_cancel_answer(before, event, context, out)
+                                : judge(before, event, context, answer, out);
     ruling->facts |= ANSWER_FACTS;
     ruling->word = event_text(event, FIELD_WORD);
 }

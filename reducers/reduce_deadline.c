@@ -14,8 +14,7 @@ void reduce_deadline(const struct job *before, const struct context *context, bo
 {
     verdict_init(out, before);
     struct job_core *after = &out->after;
-    const struct policy *policy = context->policy;
-    uint64_t grace_ms = policy->value[POLICY_GRACE_MS];
+    uint64_t grace_ms = verdict_value(out, context, POLICY_GRACE_MS);
     if (is_within_gap && grace_ms > 0) {
         after->deadline_due = 0;
         after->grace_due = context->liveness_ms + grace_ms;
@@ -25,7 +24,9 @@ void reduce_deadline(const struct job *before, const struct context *context, bo
     after->rests_on_silence = false;
     after->fact[JOB_FACT_CAUSE] = context->id;
     struct ruling *ruling;
-    if (policy->value[POLICY_ON_TIMEOUT] == ON_TIMEOUT_RETRY) {
+    if (cancel_is_possible(before, context, out)) {
+        ruling = reduce_begin_cancel(before, context, ENDING_TIME_OUT, REASON_DEADLINE_PASSED, out);
+    } else if (verdict_value(out, context, POLICY_ON_TIMEOUT) == ON_TIMEOUT_RETRY) {
         reduce_retry(before, context, REASON_DEADLINE_PASSED, true, out);
         ruling = &out->rulings[0];
     } else {
@@ -34,10 +35,10 @@ void reduce_deadline(const struct job *before, const struct context *context, bo
     ruling->facts |= DEADLINE_FACTS;
     ruling_measure(ruling, MEASURE_TIMEOUT_MS,
                    after->is_timeout_told ? after->timeout_ms
-                                          : policy->value[POLICY_JOB_TIMEOUT_MS]);
+                                          : verdict_value(out, context, POLICY_JOB_TIMEOUT_MS));
     if (before->core.grace_due != 0) {
         ruling_measure(ruling, MEASURE_GRACE_MS, grace_ms);
-    } else {
+    } else if (before->core.deadline_due != 0) {
         ruling->tried |= is_within_gap ? 0 : RULE_BIT(WITHIN_GAP);
         ruling_measure(ruling, MEASURE_OVERDUE_MS,
                        context->deadline_ms - before->core.deadline_due);

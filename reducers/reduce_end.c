@@ -55,7 +55,8 @@ void reduce_failed(const struct job *before, const struct event *event,
         return;
     }
     enum job_phase phase = before->core.phase;
-    if (phase == JOB_BACKING_OFF || phase == JOB_REQUESTED || phase == JOB_QUEUED) {
+    if (phase == JOB_BACKING_OFF || phase == JOB_HELD || phase == JOB_REQUESTED ||
+        phase == JOB_QUEUED) {
         verdict_ignore(out, phase == JOB_QUEUED ? REASON_DUPLICATE : REASON_IN_RECOVERY);
         return;
     }
@@ -63,9 +64,13 @@ void reduce_failed(const struct job *before, const struct event *event,
     out->after.fact[JOB_FACT_ENDED] = event->id;
     out->after.rests_on_silence = false;
     verdict_keep(out, JOB_TEXT_ERROR, event, FIELD_ERROR);
-    if (context->policy->value[POLICY_QUEUE_FAILURES] == QUEUE_FAILURES_QUEUE) {
+    if (verdict_value(out, context, POLICY_QUEUE_FAILURES) == QUEUE_FAILURES_QUEUE) {
         verdict_move(out, before, is_final ? JOB_FAILED : JOB_QUEUED);
         out->holder = HOLDER_NOBODY;
+        return;
+    }
+    if (before->core.ending != ENDING_NONE) {
+        reduce_end_cancel(before, context, JOB_CANCEL_CONFIRMED, out)->facts |= FACT_BIT(ENDED);
         return;
     }
     if (is_final) {

@@ -63,6 +63,7 @@ static void mark_started(struct job_verdict *out, const struct event *event,
                          const struct context *context)
 {
     out->after.phase = JOB_STARTED;
+    out->after.next_due = 0;
     out->after.fact[JOB_FACT_STARTED] = event->id;
     verdict_run_deadline(out, context);
 }
@@ -81,6 +82,7 @@ static void hold_anew(const struct job *before, const struct event *event,
     take_terms(out, event);
     out->after.fact[JOB_FACT_CLAIMED] = event->id;
     verdict_run_deadline(out, context);
+    verdict_run_claim_limit(out, context);
     if (event->type != EVENT_JOB_CLAIMED) {
         /* Without a claim the queue may still hold the copy that an effect of ours left there. */
         out->after.is_touched = was_touched;
@@ -92,6 +94,7 @@ void reduce_hold(const struct job *before, const struct event *event, const stru
                  struct job_verdict *out)
 {
     verdict_init(out, before);
+    out->job = event_text(event, FIELD_JOB);
     bool is_claim = event->type == EVENT_JOB_CLAIMED;
     bool is_final = before != NULL && job_phase_rule(before->core.phase)->is_final;
     if (before != NULL && hold_is_closed(before)) {
@@ -114,6 +117,10 @@ void reduce_hold(const struct job *before, const struct event *event, const stru
     } else if (!is_claim && before->core.phase == JOB_CLAIMED) {
         take_terms(out, event);
         mark_started(out, event, context);
+    } else if (!is_claim && before->core.cause == REASON_CLAIM_TIMED_OUT) {
+        reduce_started_late(before, context, out);
+        take_terms(out, event);
+        mark_started(out, event, context);
     } else if (before->core.phase == JOB_CLAIMED || before->core.phase == JOB_STARTED) {
         verdict_ignore(out, REASON_DUPLICATE);
     } else {
@@ -121,7 +128,8 @@ void reduce_hold(const struct job *before, const struct event *event, const stru
     }
 }
 
-void reduce_handed_off(const struct job *before, const struct event *event, struct job_verdict *out)
+void reduce_handed_off(const struct job *before, const struct event *event,
+                       const struct context *context, struct job_verdict *out)
 {
     CHECK(before != NULL);
     verdict_init(out, before);
@@ -143,6 +151,7 @@ void reduce_handed_off(const struct job *before, const struct event *event, stru
     }
     out->after.fact[JOB_FACT_HANDED_OFF] = event->id;
     out->after.submitted_at = event_number(event, FIELD_SUBMITTED_AT);
+    out->after.handed_off_ms = context->deadline_ms;
     static const struct {
         enum job_text text;
         enum event_field field;

@@ -17,18 +17,45 @@ bool loss_is_open(const struct job *before)
     enum reason cause = before->core.cause;
     bool is_loss = cause != REASON_JOB_FAILED && cause != REASON_DEADLINE_PASSED;
     enum job_phase phase = before->core.phase;
-    return phase == JOB_ASKING || (phase == JOB_BACKING_OFF && is_loss);
+    return (phase == JOB_ASKING && before->core.ending == ENDING_NONE) ||
+           ((phase == JOB_BACKING_OFF || phase == JOB_HELD) && is_loss);
 }
 
-static void judge_loss(const struct job *before, const struct context *context,
+void reduce_judge_loss(const struct job *before, const struct context *context,
                        struct job_verdict *out)
 {
-    if (before->text[JOB_TEXT_SERVICE_JOB].size > 0) {
+    bool is_handed_off = before->text[JOB_TEXT_SERVICE_JOB].size > 0;
+    if (is_handed_off && verdict_is_rolled_out(out, context, POLICY_SERVICE_CHECK_PERCENT)) {
         reduce_ask(before, out);
         return;
     }
     reduce_retry(before, context, out->after.cause, false, out);
-    out->rulings[0].tried |= RULE_BIT(HANDED_OFF);
+    out->rulings[0].tried |= is_handed_off ? RULE_BIT(SERVICE_CHECK) : RULE_BIT(HANDED_OFF);
+}
+
+static void note_loss(struct job_core *after, const struct worker *worker, enum reason cause,
+                      const struct context *context)
+{
+    after->cause = cause;
+    after->fact[JOB_FACT_LOST] = context->id;
+    after->fact[JOB_FACT_WORKER_HEARD] = worker->core.heard_id;
+}
+
+static void request_held(const struct job *before, struct job_verdict *out)
+{
+    CHECK(before->core.phase == JOB_HELD);
+    struct ruling *ruling =
+        verdict_request(out, before, before->core.next_reason, before->core.wanted);
+    ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(HANDED_OFF) |
+                    FACT_BIT(WORKER_HEARD) | FACT_BIT(LOST) | FACT_BIT(ANSWERED);
+    ruling_measure(ruling, MEASURE_LOSSES, before->core.losses);
+    ruling_measure(ruling, MEASURE_FAILURES, before->core.failures);
+}
+
+void reduce_unheld(const struct job *before, struct job_verdict *out)
+{
+    verdict_init(out, before);
+    request_held(before, out);
 }
 
 void reduce_loss(const struct job *before, const struct worker *worker, enum reason cause,
@@ -37,39 +64,68 @@ void reduce_loss(const struct job *before, const struct worker *worker, enum rea
     verdict_init(out, before);
     struct job_core *after = &out->after;
     enum job_phase phase = before->core.phase;
-    if (phase != JOB_CLAIMED && phase != JOB_STARTED) {
-        /* Being judged already, and what rests on silence alone was taken back when the worker was
-         * heard: from here on more than silence speaks against the attempt. */
-        after->rests_on_silence = false;
+    if (phase == JOB_CLAIMED || phase == JOB_STARTED) {
+        after->rests_on_silence = cause == REASON_WORKER_SILENT;
+        note_loss(after, worker, cause, context);
+        if (phase == JOB_STARTED && cause != REASON_WORKER_STOPPED) {
+            after->is_death = true;
+            after->deaths++;
+        }
+        reduce_judge_loss(before, context, out);
         return;
     }
-    after->rests_on_silence = cause == REASON_WORKER_SILENT;
-    after->cause = cause;
-    after->fact[JOB_FACT_LOST] = context->id;
-    after->fact[JOB_FACT_WORKER_HEARD] = worker->core.heard_id;
-    judge_loss(before, context, out);
+    /* Being judged already, and what rests on silence alone was taken back when the worker was
+     * heard: from here on more than silence speaks against the attempt. */
+    after->rests_on_silence = false;
+    if (phase == JOB_HELD) {
+        after->fact[JOB_FACT_LOST] = context->id;
+        request_held(before, out);
+    } else if (phase == JOB_PARKED && after->cause == REASON_NONE) {
+        note_loss(after, worker, cause, context); /* for the day it is resumed */
+    }
 }
 
-void reduce_heard_again(const struct job *before, struct job_verdict *out)
+/* Back to its holder: what was counted against the attempt is taken back. */
+static void take_back(const struct job *before, const struct context *context, enum reason reason,
+                      struct job_verdict *out)
 {
-    verdict_init(out, before);
-    if (!before->core.rests_on_silence) {
-        return;
-    }
     struct job_core *after = &out->after;
     bool was_started = !stream_id_is_zero(after->fact[JOB_FACT_STARTED]);
     verdict_move(out, before, was_started ? JOB_STARTED : JOB_CLAIMED);
-    struct ruling *ruling = verdict_rule(out, ACTION_WAIT, REASON_WORKER_HEARD_AGAIN);
+    struct ruling *ruling = verdict_rule(out, ACTION_WAIT, reason);
     ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(LOST);
     if (after->is_counted) {
         CHECK(after->losses > 0);
         after->losses--;
         after->is_counted = false;
     }
+    if (after->is_death) {
+        after->deaths--;
+        after->is_death = false;
+    }
     after->rests_on_silence = false;
     after->cause = after->next_reason = REASON_NONE;
     after->asks = 0;
     after->interval_ms = 0;
+    if (after->phase == JOB_CLAIMED) {
+        verdict_run_claim_limit(out, context);
+    }
+}
+
+void reduce_heard_again(const struct job *before, const struct context *context,
+                        struct job_verdict *out)
+{
+    verdict_init(out, before);
+    if (before->core.rests_on_silence) {
+        take_back(before, context, REASON_WORKER_HEARD_AGAIN, out);
+    }
+}
+
+void reduce_started_late(const struct job *before, const struct context *context,
+                         struct job_verdict *out)
+{
+    CHECK(before->core.cause == REASON_CLAIM_TIMED_OUT);
+    take_back(before, context, REASON_STARTED_LATE, out);
 }
 
 void reduce_owed(const struct job *before, struct job_verdict *out)
@@ -79,28 +135,37 @@ void reduce_owed(const struct job *before, struct job_verdict *out)
     out->after.wanted = before->core.wanted;
 }
 
-void reduce_anew(const struct job *before, const struct context *context, struct job_verdict *out)
+/* What was proved or ordered stays so; NONE: nothing was. */
+static enum effect_kind proved_effect(const struct job_core *core)
 {
-    CHECK(before->core.phase == JOB_OWED);
-    verdict_init(out, before);
-    struct ruling *ruling;
-    switch (before->core.cause) {
+    switch (core->cause) {
     case REASON_LATE_COMPLETION:
     case REASON_SERVICE_COMPLETED:
+        return EFFECT_COMPLETE;
     case REASON_NOT_RETRYABLE:
+        return EFFECT_FAIL;
     case REASON_OPERATOR:
-        /* What was proved or ordered stays so. */
-        ruling = verdict_request(out, before, before->core.cause, before->core.wanted);
-        ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(LOST) | FACT_BIT(ANSWERED) | FACT_BIT(ENDED);
-        break;
-    case REASON_JOB_FAILED:
-        reduce_retry(before, context, REASON_JOB_FAILED, true, out);
-        break;
-    case REASON_DEADLINE_PASSED:
-        reduce_deadline(before, context, false, out);
-        break;
+        return core->wanted;
     default:
-        judge_loss(before, context, out);
-        break;
+        return EFFECT_NONE;
+    }
+}
+
+void reduce_anew(const struct job *before, const struct context *context, struct job_verdict *out)
+{
+    enum effect_kind proved = proved_effect(&before->core);
+    verdict_init(out, before);
+    out->after.asks = out->after.refusals = 0;
+    if (proved == EFFECT_CANCEL) {
+        reduce_begin_cancel(before, context, ENDING_FAIL, REASON_OPERATOR, out);
+    } else if (proved != EFFECT_NONE) {
+        struct ruling *ruling = verdict_request(out, before, before->core.cause, proved);
+        ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(LOST) | FACT_BIT(ANSWERED) | FACT_BIT(ENDED);
+    } else if (before->core.cause == REASON_JOB_FAILED) {
+        reduce_retry(before, context, REASON_JOB_FAILED, true, out);
+    } else if (before->core.cause == REASON_DEADLINE_PASSED) {
+        reduce_deadline(before, context, false, out);
+    } else {
+        reduce_judge_loss(before, context, out);
     }
 }

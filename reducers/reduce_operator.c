@@ -5,28 +5,82 @@
 
 #include "base/check.h"
 
-void reduce_operator(const struct job *before, const struct event *event, struct job_verdict *out)
+#define OPERATOR_FACTS                                                               \
+    (FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(HANDED_OFF) | FACT_BIT(LOST) | \
+     FACT_BIT(ANSWERED))
+
+static const enum effect_kind ordered_effects[EVENT_TYPE_COUNT] = {
+    [EVENT_OPERATOR_REQUEUE] = EFFECT_REQUEUE,
+    [EVENT_OPERATOR_COMPLETE] = EFFECT_COMPLETE,
+    [EVENT_OPERATOR_FAIL] = EFFECT_FAIL,
+    [EVENT_OPERATOR_CANCEL] = EFFECT_FAIL, /* once it is stopped at its service */
+};
+
+static struct ruling *order(const struct job *before, const struct event *event,
+                            const struct context *context, struct job_verdict *out)
 {
-    static const enum effect_kind effects[EVENT_TYPE_COUNT] = {
-        [EVENT_OPERATOR_REQUEUE] = EFFECT_REQUEUE,
-        [EVENT_OPERATOR_COMPLETE] = EFFECT_COMPLETE,
-        [EVENT_OPERATOR_FAIL] = EFFECT_FAIL,
-    };
-    enum effect_kind wanted = effects[event->type];
-    CHECK(before != NULL);
-    verdict_init(out, before);
-    if (job_phase_rule(before->core.phase)->is_final) {
-        verdict_ignore(out, REASON_JOB_FINISHED);
-        return;
-    }
-    if (wanted == EFFECT_NONE) {
-        verdict_ignore(out, REASON_UNSUPPORTED);
-        return;
-    }
     verdict_keep(out, JOB_TEXT_RESULT, event, FIELD_RESULT);
     out->after.cause = REASON_OPERATOR;
     out->after.rests_on_silence = false;
-    struct ruling *ruling = verdict_request(out, before, REASON_OPERATOR, wanted);
-    ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(LOST) | FACT_BIT(ANSWERED);
+    return event->type == EVENT_OPERATOR_CANCEL && cancel_is_possible(before, context, out)
+               ? reduce_begin_cancel(before, context, ENDING_FAIL, REASON_OPERATOR, out)
+               : verdict_request(out, before, REASON_OPERATOR, ordered_effects[event->type]);
+}
+
+/* Parked until it is resumed. */
+static struct ruling *hold(const struct job *before, struct job_verdict *out)
+{
+    verdict_move(out, before, JOB_PARKED);
+    return verdict_rule(out, ACTION_HOLD, REASON_OPERATOR);
+}
+
+/* A job about which nothing had been decided goes on as it was; every other one is judged anew. */
+static struct ruling *resume(const struct job *before, const struct context *context,
+                             struct job_verdict *out)
+{
+    if (before->core.phase == JOB_HELD) {
+        reduce_unheld(before, out);
+        return &out->rulings[0];
+    }
+    if (before->core.cause != REASON_NONE) {
+        reduce_anew(before, context, out);
+        return &out->rulings[0];
+    }
+    bool is_started = !stream_id_is_zero(before->core.fact[JOB_FACT_STARTED]);
+    verdict_move(out, before,
+                 before->holder == NULL ? JOB_QUEUED
+                 : is_started           ? JOB_STARTED
+                                        : JOB_CLAIMED);
+    if (out->after.phase == JOB_CLAIMED) {
+        verdict_run_claim_limit(out, context);
+    }
+    return verdict_rule(out, ACTION_RESUME, REASON_OPERATOR);
+}
+
+void reduce_operator(const struct job *before, const struct event *event,
+                     const struct context *context, struct job_verdict *out)
+{
+    CHECK(before != NULL);
+    verdict_init(out, before);
+    enum job_phase phase = before->core.phase;
+    struct ruling *ruling;
+    if (job_phase_rule(phase)->is_final) {
+        verdict_ignore(out, REASON_JOB_FINISHED);
+        return;
+    }
+    if (event->type == EVENT_OPERATOR_HOLD && phase != JOB_PARKED) {
+        ruling = hold(before, out);
+    } else if (event->type == EVENT_OPERATOR_HOLD) {
+        verdict_ignore(out, REASON_DUPLICATE);
+        return;
+    } else if (event->type != EVENT_OPERATOR_RESUME) {
+        ruling = order(before, event, context, out);
+    } else if (phase == JOB_PARKED || phase == JOB_HELD) {
+        ruling = resume(before, context, out);
+    } else {
+        verdict_ignore(out, REASON_NOT_HELD);
+        return;
+    }
+    ruling->facts |= OPERATOR_FACTS;
     ruling->word = event_text(event, FIELD_WHY);
 }

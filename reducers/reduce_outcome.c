@@ -97,6 +97,9 @@ static void adopt_holder(const struct job *before, struct span found, const stru
     out->text[JOB_TEXT_CLAIM] = found_value(found, "claim");
     after->fact[JOB_FACT_CLAIMED] = after->fact[JOB_FACT_SETTLED] = event->id;
     verdict_run_deadline(out, context);
+    if (!is_started) {
+        verdict_run_claim_limit(out, context);
+    }
     out->holder = HOLDER_OF_EVENT;
 }
 

@@ -8,17 +8,17 @@
 
 /* Doubles with each loss or failure up to its maximum; between half and the whole of it by a stable
  * hash of job and attempt, so that jobs lost together do not come back together. */
-static uint64_t backoff_ms(const struct job *job, const struct job_core *after,
-                           const struct policy *policy)
+static uint64_t backoff_ms(const struct job_verdict *verdict, const struct context *context)
 {
-    uint64_t base = policy->value[POLICY_BACKOFF_MS];
-    uint64_t most = policy->value[POLICY_BACKOFF_MAX_MS];
+    const struct job_core *after = &verdict->after;
+    uint64_t base = verdict_value(verdict, context, POLICY_BACKOFF_MS);
+    uint64_t most = verdict_value(verdict, context, POLICY_BACKOFF_MAX_MS);
     uint64_t delay = base < most ? base : most;
     for (uint64_t count = after->losses + after->failures; count > 1 && delay < most; count--) {
         delay = delay * 2 < most ? delay * 2 : most;
     }
     uint64_t half = delay / 2;
-    return half + hash_number(hash_bytes(job->node.key), after->attempt) % (delay - half + 1);
+    return half + hash_number(hash_bytes(verdict->job), after->attempt) % (delay - half + 1);
 }
 
 static void tell_counts(struct ruling *ruling, const struct job_core *after, uint64_t max_retries)
@@ -30,7 +30,8 @@ static void tell_counts(struct ruling *ruling, const struct job_core *after, uin
 
 static void tell_duplicate(struct ruling *ruling, enum reason reason)
 {
-    if (reason == REASON_SERVICE_UNREACHABLE || reason == REASON_SERVICE_PENDING ||
+    if (reason == REASON_SERVICE_UNREACHABLE || reason == REASON_SERVICE_INCONCLUSIVE ||
+        reason == REASON_NO_PROFILE || reason == REASON_SERVICE_PENDING ||
         reason == REASON_SERVICE_RUNNING) {
         ruling_measure(ruling, MEASURE_POSSIBLE_DUPLICATE, 1);
     }
@@ -39,6 +40,37 @@ static void tell_duplicate(struct ruling *ruling, enum reason reason)
 #define RETRY_FACTS                                                                          \
     (FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(HANDED_OFF) | FACT_BIT(WORKER_HEARD) | \
      FACT_BIT(LOST) | FACT_BIT(ANSWERED) | FACT_BIT(ENDED) | FACT_BIT(SETTLED))
+
+/* The fail that the counts ask for; NONE: they allow another try. */
+static enum reason exhausted(const struct job_verdict *out, const struct context *context,
+                             uint64_t max_retries)
+{
+    const struct job_core *after = &out->after;
+    uint64_t poison_after = verdict_value(out, context, POLICY_POISON_AFTER);
+    if (poison_after > 0 && after->is_death && after->deaths >= poison_after) {
+        return REASON_POISON;
+    }
+    return after->losses + after->failures > max_retries ? REASON_RETRIES_EXHAUSTED : REASON_NONE;
+}
+
+static struct ruling *try_again(const struct job *before, const struct context *context,
+                                enum reason reason, struct job_verdict *out)
+{
+    bool waits = verdict_value(out, context, POLICY_BACKOFF_MS) > 0;
+    uint64_t delay = waits ? backoff_ms(out, context) : 0;
+    if (delay == 0) {
+        struct ruling *ruling =
+            verdict_request_or_hold(out, before, context, reason, EFFECT_REQUEUE);
+        tell_duplicate(ruling, reason);
+        return ruling;
+    }
+    verdict_move(out, before, JOB_BACKING_OFF);
+    out->after.next_due = context->liveness_ms + delay;
+    out->after.next_reason = reason;
+    struct ruling *ruling = verdict_rule(out, ACTION_WAIT, reason);
+    ruling_measure(ruling, MEASURE_BACKOFF_MS, delay);
+    return ruling;
+}
 
 void reduce_retry(const struct job *before, const struct context *context, enum reason reason,
                   bool is_failure, struct job_verdict *out)
@@ -49,41 +81,57 @@ void reduce_retry(const struct job *before, const struct context *context, enum 
         after->losses += is_failure ? 0 : 1;
         after->failures += is_failure ? 1 : 0;
     }
-    uint64_t max_retries = after->is_max_retries_told ? after->max_retries
-                                                      : context->policy->value[POLICY_MAX_RETRIES];
+    uint64_t max_retries = after->is_max_retries_told
+                               ? after->max_retries
+                               : verdict_value(out, context, POLICY_MAX_RETRIES);
+    enum reason end = exhausted(out, context, max_retries);
     struct ruling *ruling;
-    if (after->losses + after->failures > max_retries) {
-        ruling = verdict_request(out, before, REASON_RETRIES_EXHAUSTED, EFFECT_FAIL);
+    if (end != REASON_NONE) {
+        ruling = verdict_request_or_hold(out, before, context, end, EFFECT_FAIL);
     } else {
-        uint64_t delay = context->policy->value[POLICY_BACKOFF_MS] == 0
-                             ? 0
-                             : backoff_ms(before, after, context->policy);
-        if (delay == 0) {
-            ruling = verdict_request(out, before, reason, EFFECT_REQUEUE);
-            tell_duplicate(ruling, reason);
-        } else {
-            verdict_move(out, before, JOB_BACKING_OFF);
-            ruling = verdict_rule(out, ACTION_WAIT, reason);
-            ruling_measure(ruling, MEASURE_BACKOFF_MS, delay);
-            after->next_due = context->liveness_ms + delay;
-            after->next_reason = reason;
-        }
+        ruling = try_again(before, context, reason, out);
         ruling->tried |= RULE_BIT(RETRIES_EXHAUSTED);
     }
-    ruling->facts = RETRY_FACTS;
+    ruling->facts |= RETRY_FACTS;
     tell_counts(ruling, after, max_retries);
+    if (end == REASON_POISON) {
+        ruling_measure(ruling, MEASURE_DEATHS, after->deaths);
+        ruling_measure(ruling, MEASURE_POISON_AFTER,
+                       verdict_value(out, context, POLICY_POISON_AFTER));
+    }
 }
 
-void reduce_next(const struct job *before, struct job_verdict *out)
+/* Claimed and never started: as a lost worker's job, but the worker stays. */
+static void give_claim_up(const struct job *before, const struct context *context,
+                          struct job_verdict *out)
 {
-    verdict_init(out, before);
+    out->after.cause = REASON_CLAIM_TIMED_OUT;
+    out->after.fact[JOB_FACT_CAUSE] = context->id;
+    reduce_judge_loss(before, context, out);
+    out->rulings[0].facts |= FACT_BIT(CAUSE);
+    ruling_measure(&out->rulings[0], MEASURE_LIMIT_MS,
+                   verdict_value(out, context, POLICY_CLAIM_TIMEOUT_MS));
+}
+
+void reduce_next(const struct job *before, const struct context *context, struct job_verdict *out)
+{
     struct ruling *ruling;
+    if (before->core.ending != ENDING_NONE) {
+        reduce_cancel_next(before, context, out);
+        return;
+    }
+    verdict_init(out, before);
+    if (before->core.phase == JOB_CLAIMED) {
+        give_claim_up(before, context, out);
+        return;
+    }
     if (before->core.phase == JOB_WAITING) {
         ruling = verdict_request(out, before, before->core.next_reason, EFFECT_ASK);
         ruling_measure(ruling, MEASURE_ASKS, before->core.asks);
     } else {
         CHECK(before->core.phase == JOB_BACKING_OFF);
-        ruling = verdict_request(out, before, before->core.next_reason, EFFECT_REQUEUE);
+        ruling =
+            verdict_request_or_hold(out, before, context, before->core.next_reason, EFFECT_REQUEUE);
         ruling_measure(ruling, MEASURE_LOSSES, before->core.losses);
         ruling_measure(ruling, MEASURE_FAILURES, before->core.failures);
         tell_duplicate(ruling, before->core.next_reason);

@@ -126,6 +126,10 @@ static struct span evidence(struct folding *folding, const struct ruling *ruling
     put_measures(&json, ruling);
     put_key(&json, "did_not_match", &is_first);
     put_tried(&json, ruling->tried);
+    if (ruling->cancel != JOB_CANCEL_NONE) {
+        put_key(&json, "cancel", &is_first);
+        buffer_put_json_string(&json, span_of(job_cancel_text(ruling->cancel)));
+    }
     if (ruling->word.size > 0) {
         put_key(&json, "said", &is_first);
         buffer_put_json_string(&json, ruling->word);
@@ -135,7 +139,7 @@ static struct span evidence(struct folding *folding, const struct ruling *ruling
 }
 
 static struct decision *begin_decision(struct folding *folding, enum action action,
-                                       enum reason reason)
+                                       enum reason reason, struct span service)
 {
     const struct state *state = folding->state;
     struct decision *decision = add_decision(folding);
@@ -148,8 +152,9 @@ static struct decision *begin_decision(struct folding *folding, enum action acti
     decision->reason = reason;
     decision->policy = keep_span(folding, state->policy_hash);
     decision->reducers = REDUCERS_VERSION;
-    decision->mode =
-        state->policy.value[POLICY_EFFECTS] == EFFECTS_APPLY ? SPAN("apply") : SPAN("observe");
+    decision->mode = policy_value(&state->policy, service, POLICY_EFFECTS) == EFFECTS_APPLY
+                         ? SPAN("apply")
+                         : SPAN("observe");
     return decision;
 }
 
@@ -157,7 +162,8 @@ struct span rows_decide(struct folding *folding, const struct ruling *ruling,
                         const struct subject *subject)
 {
     CHECK(ruling->action != ACTION_NONE && ruling->reason != REASON_NONE);
-    struct decision *decision = begin_decision(folding, ruling->action, ruling->reason);
+    struct decision *decision =
+        begin_decision(folding, ruling->action, ruling->reason, subject->service);
     struct span id = decision->id;
     decision->job = keep_span(folding, subject->job);
     decision->worker = keep_span(folding, subject->worker);
@@ -172,7 +178,7 @@ struct span rows_decide(struct folding *folding, const struct ruling *ruling,
 void rows_quarantine(struct folding *folding, enum reason reason, const char *problem,
                      struct span field)
 {
-    struct decision *decision = begin_decision(folding, ACTION_QUARANTINE, reason);
+    struct decision *decision = begin_decision(folding, ACTION_QUARANTINE, reason, SPAN_NONE);
     struct buffer json = {0};
     bool is_first = true;
     buffer_put_byte(&json, '{');

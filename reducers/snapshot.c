@@ -2,13 +2,13 @@
  * The state as bytes and back. One walk serves both directions, so that what is written is what is
  * read.
  *
- * Format, version 1: the byte 'S', a varint of the version, then in this order, each number as a
- * varint and each text sized: scalars, clocks, policy, counters, next_arrival; workers, jobs,
- * effects, producers' ids and policy owners in order of arrival, each table behind its count; then
- * the orders that arrival does not give: the jobs of each worker in order of their claims, finished
- * jobs, gone workers, withdrawn effects. Timers are derived. If you change what is written here,
- * raise SNAPSHOT_VERSION: an older snapshot is then refused and the capture is folded from its
- * start. */
+ * Format, version 2: the byte 'S', a varint of the version, then in this order, each number as a
+ * varint and each text sized: scalars, clocks, policy, the fleet's hold, counters, next_arrival;
+ * workers, jobs, effects, producers' ids and policy owners in order of arrival, each table behind
+ * its count; then the orders that arrival does not give: the jobs of each worker in order of their
+ * claims, finished jobs, gone workers, withdrawn effects, fallen workers, held jobs. Timers are
+ * derived. If you change what is written here, raise SNAPSHOT_VERSION: an older snapshot is then
+ * refused and the capture is folded from its start. */
 #include <stddef.h>
 
 #include "base/check.h"
@@ -16,7 +16,7 @@
 #include "reducers/verdict.h"
 
 #define SNAPSHOT_MARK    'S'
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
 
 /* Exactly one of the two is set. */
 struct walk {
@@ -108,6 +108,9 @@ static void walk_scalars(struct walk *walk, struct state *state)
     walk_id(walk, &state->last_tick);
     walk_number(walk, &state->last_tick_wall_ms);
     walk_policy(walk, state);
+    walk_flag(walk, &state->fleet.is_held);
+    walk_flag(walk, &state->fleet.is_held_by_operator);
+    walk_number(walk, &state->fleet.held_since_ms);
     for (enum counter counter = 0; counter < COUNTER_COUNT; counter++) {
         walk_number(walk, &state->counter[counter]);
     }
@@ -117,6 +120,7 @@ static void walk_scalars(struct walk *walk, struct state *state)
 static void walk_worker_core(struct walk *walk, struct worker_core *core)
 {
     WALK_ENUM(walk, core->phase, WORKER_GONE + 1);
+    walk_number(walk, &core->fallen_ms);
     walk_flag(walk, &core->is_incarnation_told);
     walk_number(walk, &core->incarnation);
     walk_number(walk, &core->heartbeat_ms);
@@ -130,7 +134,8 @@ static void walk_job_core(struct walk *walk, struct job_core *core)
     uint64_t *const numbers[] = {
         &core->attempt,    &core->losses,       &core->failures,     &core->max_retries,
         &core->timeout_ms, &core->submitted_at, &core->deadline_due, &core->grace_due,
-        &core->next_due,   &core->interval_ms,
+        &core->next_due,   &core->interval_ms,  &core->deaths,       &core->handed_off_ms,
+        &core->cancel_due,
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         walk_number(walk, numbers[i]);
@@ -140,9 +145,16 @@ static void walk_job_core(struct walk *walk, struct job_core *core)
     WALK_ENUM(walk, core->cause, REASON_COUNT);
     WALK_ENUM(walk, core->next_reason, REASON_COUNT);
     WALK_ENUM(walk, core->wanted, EFFECT_KIND_COUNT);
+    WALK_ENUM(walk, core->ending, ENDING_COUNT);
+    WALK_ENUM(walk, core->cancel, JOB_CANCEL_COUNT);
     bool *const flags[] = {
-        &core->is_max_retries_told, &core->is_timeout_told, &core->is_idempotent,
-        &core->is_counted,          &core->is_touched,      &core->rests_on_silence,
+        &core->is_max_retries_told,
+        &core->is_timeout_told,
+        &core->is_idempotent,
+        &core->is_counted,
+        &core->is_touched,
+        &core->rests_on_silence,
+        &core->is_death,
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         walk_flag(walk, flags[i]);
@@ -296,6 +308,8 @@ static void walk_lists(struct walk *walk, struct state *state)
     walk_list(walk, &state->finished, &state->jobs, offsetof(struct job, finished));
     walk_list(walk, &state->gone, &state->workers, offsetof(struct worker, gone));
     walk_list(walk, &state->withdrawn, &state->effects, offsetof(struct effect, withdrawn));
+    walk_list(walk, &state->fallen, &state->workers, offsetof(struct worker, fallen));
+    walk_list(walk, &state->waiting, &state->jobs, offsetof(struct job, waiting));
 }
 
 void state_encode(const struct state *state, struct buffer *buffer)
@@ -342,7 +356,8 @@ static bool is_job_sound(const struct job *job)
 {
     const struct job_phase_rule *rule = job_phase_rule(job->core.phase);
     return job->core.phase != JOB_NONE && (job->open != NULL) == rule->has_open &&
-           (job->core.next_due != 0) == rule->has_next &&
+           job_next_is_sound(&job->core) &&
+           (job->core.phase == JOB_HELD) == job->waiting.is_linked &&
            rule->is_final == job->finished.is_linked &&
            (job->open == NULL || job->open->kind == job->core.wanted);
 }
@@ -360,6 +375,13 @@ static bool finish_reading(struct state *state)
     }
     for (struct worker *worker = table_oldest(&state->workers); worker;
          worker = table_next(worker)) {
+        if (worker->fallen.is_linked && worker->core.phase != WORKER_SILENT) {
+            return false;
+        }
+        /* It is counted as it would be had it been added in this phase. */
+        enum worker_phase phase = worker->core.phase;
+        worker->core.phase = WORKER_NONE;
+        state_set_worker_phase(state, worker, phase);
         state_set_worker_timer(state, worker);
     }
     return true;

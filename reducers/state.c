@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "reducers/tables.h"
 #include "reducers/verdict.h"
 
@@ -61,6 +62,7 @@ void state_destroy(struct state *state)
     table_fini(&state->effects);
     table_fini(&state->jobs);
     table_fini(&state->workers);
+    timers_fini(&state->silences);
     timers_fini(&state->liveness);
     timers_fini(&state->deadlines);
     state_keep(&state->owner, SPAN_NONE);
@@ -103,6 +105,7 @@ void state_remove_job(struct state *state, struct job *job)
     timers_clear(&state->liveness, &job->grace);
     timers_clear(&state->deadlines, &job->deadline);
     list_remove(&state->finished, &job->finished);
+    list_remove(&state->waiting, &job->waiting);
     if (job->holder != NULL) {
         list_remove(&job->holder->jobs, &job->held);
     }
@@ -115,8 +118,9 @@ void state_remove_job(struct state *state, struct job *job)
 void state_remove_worker(struct state *state, struct worker *worker)
 {
     CHECK(worker->jobs.count == 0 && worker->open == NULL);
-    timers_clear(&state->liveness, &worker->silence);
+    timers_clear(&state->silences, &worker->silence);
     list_remove(&state->gone, &worker->gone);
+    list_remove(&state->fallen, &worker->fallen);
     state_keep(&worker->services, SPAN_NONE);
     table_remove(&state->workers, worker);
 }
@@ -171,16 +175,30 @@ static void set_or_clear(struct timers *timers, struct timer *timer, bool is_wan
 void state_set_job_timers(struct state *state, struct job *job)
 {
     const struct job_phase_rule *rule = job_phase_rule(job->core.phase);
-    set_or_clear(&state->liveness, &job->next, rule->has_next, job->core.next_due);
+    set_or_clear(&state->liveness, &job->next, rule->next != NEXT_NEVER, job->core.next_due);
     set_or_clear(&state->liveness, &job->grace, rule->has_deadline, job->core.grace_due);
     set_or_clear(&state->deadlines, &job->deadline, rule->has_deadline, job->core.deadline_due);
 }
 
+static bool is_watched(const struct worker *worker)
+{
+    return worker->core.phase == WORKER_ACTIVE || worker->core.phase == WORKER_STOPPING;
+}
+
+void state_set_worker_phase(struct state *state, struct worker *worker, enum worker_phase phase)
+{
+    state->fleet.watched -= is_watched(worker) ? 1 : 0;
+    worker->core.phase = phase;
+    state->fleet.watched += is_watched(worker) ? 1 : 0;
+    if (phase != WORKER_SILENT) {
+        list_remove(&state->fallen, &worker->fallen);
+    }
+}
+
 void state_set_worker_timer(struct state *state, struct worker *worker)
 {
-    bool is_watched = worker->core.phase == WORKER_ACTIVE || worker->core.phase == WORKER_STOPPING;
     uint64_t limit = worker_limit_ms(&worker->core, &state->policy);
-    set_or_clear(&state->liveness, &worker->silence, is_watched && limit > 0,
+    set_or_clear(&state->silences, &worker->silence, is_watched(worker) && limit > 0,
                  worker->core.heard_ms + limit);
 }
 
@@ -214,17 +232,59 @@ bool state_policy_is_due(const struct state *state, struct span owner, struct sp
     return known == NULL ? !state->has_file_policy : !span_equal(known->hash, file_hash);
 }
 
-/* Where a worker said that a service is: "name=url" among the words of its `services`. */
-static struct span service_base(struct span services, struct span name)
+/* Where a worker said that a service is: "name=url" among the words of its `services`. True when it
+ * offers the service, with a url or without. */
+static bool offers_service(const struct worker *worker, struct span name, struct span *base)
 {
+    struct span services = worker->services;
     while (services.size > 0) {
-        struct span base = span_cut(&services, ' ');
-        struct span key = span_cut(&base, '=');
-        if (span_equal(key, name)) {
-            return base;
+        *base = span_cut(&services, ' ');
+        if (span_equal(span_cut(base, '='), name)) {
+            return true;
         }
     }
-    return SPAN_NONE;
+    *base = SPAN_NONE;
+    return false;
+}
+
+/* The url that the `place`-th of the workers which are there and tell one says, from 0; the empty
+ * span behind the last. Result: how many were passed. */
+static uint64_t offer_at(const struct state *state, struct span service, uint64_t place,
+                         struct span *base)
+{
+    uint64_t passed = 0;
+    for (const struct worker *worker = table_oldest(&state->workers); worker != NULL;
+         worker = table_next(worker)) {
+        if (!is_watched(worker) || !offers_service(worker, service, base) || base->size == 0) {
+            continue;
+        }
+        if (passed == place) {
+            return passed;
+        }
+        passed++;
+    }
+    *base = SPAN_NONE;
+    return passed;
+}
+
+/* Where another worker says the service is: which one, a stable hash of the job tells, so that the
+ * same job is asked about at the same place. */
+static struct span other_base(const struct state *state, struct span service, struct span job)
+{
+    struct span base;
+    uint64_t count = offer_at(state, service, UINT64_MAX, &base);
+    if (count > 0) {
+        offer_at(state, service, hash_bytes(job) % count, &base);
+    }
+    return base;
+}
+
+static struct span service_base(const struct state *state, const struct worker *holder,
+                                struct span service, struct span job)
+{
+    struct span base = SPAN_NONE;
+    bool is_offered = holder != NULL && offers_service(holder, service, &base);
+    return is_offered ? base : other_base(state, service, job);
 }
 
 void state_effect_request(const struct state *state, const struct effect *effect,
@@ -257,7 +317,10 @@ void state_effect_request(const struct state *state, const struct effect *effect
     out->cancel_url = job->text[JOB_TEXT_CANCEL_URL];
     out->result_url = job->text[JOB_TEXT_RESULT_URL];
     out->wait_ms = policy_value(&state->policy, out->service, POLICY_ASK_WAIT_MS);
-    out->base = worker == NULL ? SPAN_NONE : service_base(worker->services, out->service);
+    out->is_fresh = job->core.ending != ENDING_NONE;
+    if (effect->kind == EFFECT_ASK || effect->kind == EFFECT_CANCEL) {
+        out->base = service_base(state, worker, out->service, effect->job);
+    }
 }
 
 bool state_next_open_effect(const struct state *state, const struct effect **cursor,

@@ -8,6 +8,7 @@
 #include "reducers/job.h"
 #include "reducers/policy.h"
 #include "reducers/state.h"
+#include "reducers/verdict.h"
 
 #define POLICY_OWNERS_MAX     64    /* instances whose last file policy is remembered */
 #define WITHDRAWN_EFFECTS_MAX 10000 /* that may still turn out to have been done */
@@ -51,6 +52,10 @@ struct state {
     struct list finished;              /* jobs that are over, in the order they ended */
     struct list gone;                  /* workers that are gone and hold no job */
     struct list withdrawn;             /* effects */
+    struct list fallen;                /* workers that fell silent of late, in that order */
+    struct list waiting;               /* HELD jobs, in the order they were held */
+    struct fleet fleet;                /* `watched` and `fallen` are counted, not written down */
+    struct timers silences;            /* of workers; liveness clock; derived, as the next two */
     struct timers liveness, deadlines; /* derived from the entities: not written down */
     uint64_t counter[COUNTER_COUNT];
 };
@@ -68,6 +73,8 @@ void state_detach_effect(struct state *state, struct effect *effect);
 void state_remove_effect(struct state *state, struct effect *effect);
 /* Forgets what is remembered by count, the oldest first. */
 void state_forget(struct state *state);
+/* Changes a worker's phase; the fleet's count follows. */
+void state_set_worker_phase(struct state *state, struct worker *worker, enum worker_phase phase);
 /* Sets the timers that the job's phase and due times ask for. */
 void state_set_job_timers(struct state *state, struct job *job);
 void state_set_worker_timer(struct state *state, struct worker *worker);

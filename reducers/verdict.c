@@ -7,11 +7,11 @@
 #include "base/check.h"
 
 static const struct job_phase_rule phase_rules[JOB_PHASE_COUNT] = {
-#define X(id, text, open, next, deadline, final) \
-    [JOB_##id] = {.name = (text),                \
-                  .has_open = (open),            \
-                  .has_next = (next),            \
-                  .has_deadline = (deadline),    \
+#define X(id, text, open, next_, deadline, final) \
+    [JOB_##id] = {.name = (text),                 \
+                  .has_open = (open),             \
+                  .next = NEXT_##next_,           \
+                  .has_deadline = (deadline),     \
                   .is_final = (final)},
     JOB_PHASES(X)
 #undef X
@@ -21,6 +21,12 @@ const struct job_phase_rule *job_phase_rule(enum job_phase phase)
 {
     CHECK(phase < JOB_PHASE_COUNT);
     return &phase_rules[phase];
+}
+
+bool job_next_is_sound(const struct job_core *core)
+{
+    enum next_rule rule = job_phase_rule(core->phase)->next;
+    return rule == NEXT_MAYBE || (core->next_due != 0) == (rule == NEXT_ALWAYS);
 }
 
 static const char *const fact_texts[JOB_FACT_COUNT] = {
@@ -33,6 +39,18 @@ const char *job_fact_text(enum job_fact fact)
 {
     CHECK(fact < JOB_FACT_COUNT);
     return fact_texts[fact];
+}
+
+static const char *const cancel_texts[JOB_CANCEL_COUNT] = {
+#define X(id, text) [JOB_CANCEL_##id] = (text),
+    JOB_CANCELS(X)
+#undef X
+};
+
+const char *job_cancel_text(enum job_cancel cancel)
+{
+    CHECK(cancel < JOB_CANCEL_COUNT);
+    return cancel_texts[cancel];
 }
 
 static const char *const measure_texts[MEASURE_COUNT] = {
@@ -66,6 +84,8 @@ void verdict_init(struct job_verdict *verdict, const struct job *before)
     } else {
         verdict->after = before->core;
     }
+    verdict->job = before == NULL ? SPAN_NONE : before->node.key;
+    verdict->service = before == NULL ? SPAN_NONE : before->text[JOB_TEXT_SERVICE];
     verdict->holder = HOLDER_KEEP;
     verdict->keep = 0;
     verdict->ruling_count = 0;
@@ -91,8 +111,12 @@ void verdict_move(struct job_verdict *verdict, const struct job *before, enum jo
     }
     struct job_core *after = &verdict->after;
     after->phase = phase;
-    if (!rule->has_next) {
+    if (rule->next != NEXT_ALWAYS) {
         after->next_due = 0;
+    }
+    if (phase != JOB_CANCELLING && phase != JOB_ASKING && phase != JOB_WAITING) {
+        after->ending = ENDING_NONE;
+        after->cancel_due = 0;
     }
     if (rule->is_final || phase == JOB_QUEUED) {
         after->deadline_due = 0;
@@ -109,14 +133,46 @@ struct ruling *verdict_request(struct job_verdict *verdict, const struct job *be
     static const enum action actions[EFFECT_KIND_COUNT] = {
         [EFFECT_ASK] = ACTION_ASK,           [EFFECT_REQUEUE] = ACTION_REQUEUE,
         [EFFECT_COMPLETE] = ACTION_COMPLETE, [EFFECT_FAIL] = ACTION_FAIL,
-        [EFFECT_TIME_OUT] = ACTION_TIME_OUT,
+        [EFFECT_TIME_OUT] = ACTION_TIME_OUT, [EFFECT_CANCEL] = ACTION_CANCEL,
     };
     CHECK(actions[effect] != ACTION_NONE);
-    verdict_move(verdict, before, effect == EFFECT_ASK ? JOB_ASKING : JOB_REQUESTED);
+    verdict_move(verdict, before,
+                 effect == EFFECT_ASK      ? JOB_ASKING
+                 : effect == EFFECT_CANCEL ? JOB_CANCELLING
+                                           : JOB_REQUESTED);
     verdict->after.wanted = effect;
     struct ruling *ruling = verdict_rule(verdict, actions[effect], reason);
     ruling->effect = effect;
     return ruling;
+}
+
+struct ruling *verdict_request_or_hold(struct job_verdict *verdict, const struct job *before,
+                                       const struct context *context, enum reason reason,
+                                       enum effect_kind effect)
+{
+    if (!context->is_held || !verdict->after.rests_on_silence) {
+        return verdict_request(verdict, before, reason, effect);
+    }
+    verdict_move(verdict, before, JOB_HELD);
+    verdict->after.wanted = effect;
+    verdict->after.next_reason = reason;
+    struct ruling *ruling = verdict_rule(verdict, ACTION_HOLD, REASON_MASS_LOSS);
+    ruling->word = span_of(effect_kind_text(effect));
+    return ruling;
+}
+
+uint64_t verdict_value(const struct job_verdict *verdict, const struct context *context,
+                       enum policy_key key)
+{
+    bool is_told = (verdict->keep & TEXT_BIT(SERVICE)) != 0;
+    struct span service = is_told ? verdict->text[JOB_TEXT_SERVICE] : verdict->service;
+    return policy_value(context->policy, service, key);
+}
+
+bool verdict_is_rolled_out(const struct job_verdict *verdict, const struct context *context,
+                           enum policy_key key)
+{
+    return policy_is_rolled_out(verdict_value(verdict, context, key), verdict->job);
 }
 
 void verdict_begin_attempt(struct job_verdict *verdict, const struct job *before,
@@ -125,11 +181,13 @@ void verdict_begin_attempt(struct job_verdict *verdict, const struct job *before
     verdict_move(verdict, before, phase);
     struct job_core *after = &verdict->after;
     after->attempt = attempt;
-    after->submitted_at = 0;
+    after->submitted_at = after->handed_off_ms = after->cancel_due = 0;
     after->deadline_due = after->grace_due = after->next_due = after->interval_ms = 0;
     after->asks = after->refusals = 0;
     after->cause = after->next_reason = REASON_NONE;
-    after->is_counted = after->is_touched = after->rests_on_silence = false;
+    after->ending = ENDING_NONE;
+    after->cancel = JOB_CANCEL_NONE;
+    after->is_counted = after->is_death = after->is_touched = after->rests_on_silence = false;
     for (enum job_fact fact = JOB_FACT_CLAIMED; fact < JOB_FACT_COUNT; fact++) {
         after->fact[fact] = (struct stream_id){0, 0};
     }
@@ -142,10 +200,20 @@ void verdict_begin_attempt(struct job_verdict *verdict, const struct job *before
 void verdict_run_deadline(struct job_verdict *verdict, const struct context *context)
 {
     struct job_core *after = &verdict->after;
-    uint64_t timeout_ms =
-        after->is_timeout_told ? after->timeout_ms : context->policy->value[POLICY_JOB_TIMEOUT_MS];
+    uint64_t timeout_ms = after->is_timeout_told
+                              ? after->timeout_ms
+                              : verdict_value(verdict, context, POLICY_JOB_TIMEOUT_MS);
+    bool is_enforced =
+        timeout_ms > 0 && verdict_is_rolled_out(verdict, context, POLICY_TIMEOUTS_PERCENT);
     after->grace_due = 0;
-    after->deadline_due = timeout_ms == 0 ? 0 : context->deadline_ms + timeout_ms;
+    after->deadline_due = is_enforced ? context->deadline_ms + timeout_ms : 0;
+}
+
+void verdict_run_claim_limit(struct job_verdict *verdict, const struct context *context)
+{
+    uint64_t limit_ms = verdict_value(verdict, context, POLICY_CLAIM_TIMEOUT_MS);
+    CHECK(verdict->after.phase == JOB_CLAIMED);
+    verdict->after.next_due = limit_ms == 0 ? 0 : context->liveness_ms + limit_ms;
 }
 
 void verdict_ignore(struct job_verdict *verdict, enum reason reason)

@@ -13,22 +13,31 @@ struct context {
     const struct policy *policy; /* borrowed */
     uint64_t liveness_ms, deadline_ms;
     struct stream_id id; /* of the event being folded */
+    bool is_held;        /* what rests on silence alone waits: too many fell silent at once */
 };
 
 /* Numbers that a decision rests on. X(NAME, "name") */
-#define MEASURES(X)               \
-    X(SILENT_MS, "silent_ms")     \
-    X(LIMIT_MS, "limit_ms")       \
-    X(LOSSES, "losses")           \
-    X(FAILURES, "failures")       \
-    X(MAX_RETRIES, "max_retries") \
-    X(BACKOFF_MS, "backoff_ms")   \
-    X(ASKS, "asks")               \
-    X(ASK_LIMIT, "ask_limit")     \
-    X(TIMEOUT_MS, "timeout_ms")   \
-    X(OVERDUE_MS, "overdue_ms")   \
-    X(GRACE_MS, "grace_ms")       \
-    X(REFUSALS, "refusals")       \
+#define MEASURES(X)                     \
+    X(SILENT_MS, "silent_ms")           \
+    X(LIMIT_MS, "limit_ms")             \
+    X(LOSSES, "losses")                 \
+    X(FAILURES, "failures")             \
+    X(MAX_RETRIES, "max_retries")       \
+    X(BACKOFF_MS, "backoff_ms")         \
+    X(ASKS, "asks")                     \
+    X(ASK_LIMIT, "ask_limit")           \
+    X(TIMEOUT_MS, "timeout_ms")         \
+    X(OVERDUE_MS, "overdue_ms")         \
+    X(GRACE_MS, "grace_ms")             \
+    X(REFUSALS, "refusals")             \
+    X(DEATHS, "deaths")                 \
+    X(POISON_AFTER, "poison_after")     \
+    X(RETENTION_MS, "retention_ms")     \
+    X(SILENT_WORKERS, "silent_workers") \
+    X(WORKERS, "workers")               \
+    X(PERCENT, "percent")               \
+    X(HELD_MS, "held_ms")               \
+    X(HELD_JOBS, "held_jobs")           \
     X(POSSIBLE_DUPLICATE, "possible_duplicate")
 
 #define X(name, text) MEASURE_##name,
@@ -38,6 +47,8 @@ enum measure { MEASURES(X) MEASURE_COUNT };
 /* Rules that were tried and did not match. X(NAME, "name") */
 #define RULES(X)                                                  \
     X(HANDED_OFF, "job_was_handed_off")                           \
+    X(SERVICE_CHECK, "service_check_is_rolled_out_to_the_job")    \
+    X(POISON, "deaths_reach_poison_after")                        \
     X(NOT_RETRYABLE, "failure_is_final")                          \
     X(RETRIES_EXHAUSTED, "losses_and_failures_above_max_retries") \
     X(MAY_HAVE_FORGOTTEN, "service_may_have_forgotten")           \
@@ -61,8 +72,9 @@ struct ruling {
     uint32_t facts;          /* set of 1 << JOB_FACT_…; those that are not told are left out */
     uint32_t measures;       /* set of 1 << MEASURE_… */
     uint64_t measure[MEASURE_COUNT];
-    uint32_t tried;   /* set of 1 << RULE_… */
-    struct span word; /* what the service or the queue said; from the event */
+    uint32_t tried;         /* set of 1 << RULE_… */
+    enum job_cancel cancel; /* how far the cancel at the service came */
+    struct span word;       /* what the service or the queue said; from the event */
 };
 
 #define RULINGS_MAX 2
@@ -71,6 +83,8 @@ enum holder_change { HOLDER_KEEP, HOLDER_OF_EVENT, HOLDER_NOBODY };
 
 struct job_verdict {
     struct job_core after;
+    struct span job;     /* its id, borrowed */
+    struct span service; /* as it is before the event; borrowed */
     enum holder_change holder;
     uint32_t keep; /* set of 1 << JOB_TEXT_…: replaced by text[] (an empty span drops it) */
     struct span text[JOB_TEXT_COUNT];
@@ -92,6 +106,16 @@ struct ruling *verdict_rule(struct job_verdict *verdict, enum action action, enu
  * effect still open is withdrawn. The action is the one that the effect carries out. */
 struct ruling *verdict_request(struct job_verdict *verdict, const struct job *before,
                                enum reason reason, enum effect_kind effect);
+/* The same, but what rests on silence alone waits while the fleet is held. */
+struct ruling *verdict_request_or_hold(struct job_verdict *verdict, const struct job *before,
+                                       const struct context *context, enum reason reason,
+                                       enum effect_kind effect);
+/* The policy's value for the job: its service may have one of its own. */
+uint64_t verdict_value(const struct job_verdict *verdict, const struct context *context,
+                       enum policy_key key);
+/* True when the roll-out that the key tells in percent has come to the job. */
+bool verdict_is_rolled_out(const struct job_verdict *verdict, const struct context *context,
+                           enum policy_key key);
 /* Moves to `phase`: withdraws an open effect unless `closes` is set. A deadline rests in phases
  * that do not run it and is forgotten with the attempt. */
 void verdict_move(struct job_verdict *verdict, const struct job *before, enum job_phase phase);
@@ -101,6 +125,8 @@ void verdict_begin_attempt(struct job_verdict *verdict, const struct job *before
                            enum job_phase phase, uint64_t attempt);
 /* Runs the deadline anew, from the event being folded. */
 void verdict_run_deadline(struct job_verdict *verdict, const struct context *context);
+/* Runs the limit of a claim that is not started, from the event being folded. */
+void verdict_run_claim_limit(struct job_verdict *verdict, const struct context *context);
 /* The event is ignored, with a reason. */
 void verdict_ignore(struct job_verdict *verdict, enum reason reason);
 /* Keeps an event's text when the event has it. */
@@ -124,10 +150,13 @@ bool hold_is_newer(const struct job *before, const struct event *event);
 bool hold_is_same(const struct job *job, const struct event *event);
 /* job.handed_off (reduce_hold.c). */
 void reduce_handed_off(const struct job *before, const struct event *event,
-                       struct job_verdict *out);
+                       const struct context *context, struct job_verdict *out);
 /* True while the loss of the attempt is being judged: a hand-off told only now is asked about
  * (reduce_loss.c). */
 bool loss_is_open(const struct job *before);
+/* What a loss comes to: the service is asked, else the retry rules (reduce_loss.c). */
+void reduce_judge_loss(const struct job *before, const struct context *context,
+                       struct job_verdict *out);
 /* Asks the service about the lost attempt (reduce_loss.c). */
 void reduce_ask(const struct job *before, struct job_verdict *out);
 /* job.completed, job.failed, job.cancelled (reduce_end.c). */
@@ -135,20 +164,51 @@ void reduce_completed(const struct job *before, const struct event *event, struc
 void reduce_failed(const struct job *before, const struct event *event,
                    const struct context *context, struct job_verdict *out);
 void reduce_cancelled(const struct job *before, const struct event *event, struct job_verdict *out);
+
+/* --- a cancel at the service, and what follows from it (reduce_cancel.c) --- */
+
+/* True when the job is with a service that may be asked to stop it. */
+bool cancel_is_possible(const struct job *before, const struct context *context,
+                        const struct job_verdict *out);
+struct ruling *reduce_begin_cancel(const struct job *before, const struct context *context,
+                                   enum job_ending ending, enum reason reason,
+                                   struct job_verdict *out);
+/* effect.settled of the cancel. */
+void reduce_cancel_outcome(const struct job *before, const struct event *event,
+                           const struct context *context, struct job_verdict *out);
+/* service.answered to the question that follows it; `*out` holds what every answer does. */
+struct ruling *reduce_cancel_answer(const struct job *before, const struct event *event,
+                                    const struct context *context, struct job_verdict *out);
+/* TIMER_JOB_NEXT while a cancel is under way. */
+void reduce_cancel_next(const struct job *before, const struct context *context,
+                        struct job_verdict *out);
+/* The cancel has come to its end: what it was for. */
+struct ruling *reduce_end_cancel(const struct job *before, const struct context *context,
+                                 enum job_cancel cancel, struct job_verdict *out);
+
 /* The worker that holds the job is gone (reduce_loss.c). */
 void reduce_loss(const struct job *before, const struct worker *worker, enum reason cause,
                  const struct context *context, struct job_verdict *out);
 /* The worker was only silent (reduce_loss.c). */
-void reduce_heard_again(const struct job *before, struct job_verdict *out);
-/* The owed job is judged once more, since effects apply now (reduce_loss.c). */
+void reduce_heard_again(const struct job *before, const struct context *context,
+                        struct job_verdict *out);
+/* The job whose claim was given up was started after all; `*out` holds what the event begins with
+ * (reduce_loss.c). */
+void reduce_started_late(const struct job *before, const struct context *context,
+                         struct job_verdict *out);
+/* Nothing holds the job any more: what it waits for is requested (reduce_loss.c). */
+void reduce_unheld(const struct job *before, struct job_verdict *out);
+/* The owed or parked job is judged once more, since effects apply or an operator lets it go on
+ * (reduce_loss.c). */
 void reduce_anew(const struct job *before, const struct context *context, struct job_verdict *out);
 /* Effects are only observed from now on (reduce_loss.c). */
 void reduce_owed(const struct job *before, struct job_verdict *out);
 /* Losses and failures against max_retries: back off, requeue or fail (reduce_retry.c). */
 void reduce_retry(const struct job *before, const struct context *context, enum reason reason,
                   bool is_failure, struct job_verdict *out);
-/* TIMER_JOB_NEXT: ask again or requeue (reduce_retry.c). */
-void reduce_next(const struct job *before, struct job_verdict *out);
+/* TIMER_JOB_NEXT: ask again, requeue, or give a claim up that was never started (reduce_retry.c).
+ */
+void reduce_next(const struct job *before, const struct context *context, struct job_verdict *out);
 /* service.answered, its question open (reduce_answer.c). */
 void reduce_answer(const struct job *before, const struct event *event,
                    const struct context *context, struct job_verdict *out);
@@ -165,8 +225,21 @@ struct span outcome_found_worker(struct span found);
  * while nobody watched. */
 void reduce_deadline(const struct job *before, const struct context *context, bool is_within_gap,
                      struct job_verdict *out);
-/* operator.requeue, complete, fail (reduce_operator.c). */
-void reduce_operator(const struct job *before, const struct event *event, struct job_verdict *out);
+/* operator.* about a job (reduce_operator.c). */
+void reduce_operator(const struct job *before, const struct event *event,
+                     const struct context *context, struct job_verdict *out);
+
+/* The fleet as a whole: how many fell silent of late, and whether that is doubted. */
+struct fleet {
+    uint64_t watched; /* workers that are neither silent nor gone */
+    uint64_t fallen;  /* workers that fell silent within one silence limit, or since the hold */
+    bool is_held, is_held_by_operator;
+    uint64_t held_since_ms; /* liveness clock */
+};
+
+/* What becomes of the hold, once a tick and after each command (reduce_fleet.c): true with a
+ * decision in `*ruling` when it begins or ends. */
+bool reduce_fleet(const struct fleet *before, const struct context *context, struct ruling *ruling);
 
 enum worker_change {
     WORKER_CHANGE_NONE,

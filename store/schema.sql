@@ -52,7 +52,7 @@ CREATE TABLE effect (
     seq             INTEGER PRIMARY KEY,
     id              TEXT NOT NULL UNIQUE, -- id of the decision, then .k
     decision        TEXT NOT NULL,        -- decision.id
-    kind            TEXT NOT NULL,        -- ask requeue complete fail time_out release
+    kind            TEXT NOT NULL,        -- ask cancel requeue complete fail time_out release
     target          TEXT NOT NULL,        -- job:ID, worker:ID or SERVICE/SERVICE_JOB
     requested_at_ms INTEGER NOT NULL,
     settled_at_ms   INTEGER,              -- NULL: open

@@ -8,7 +8,8 @@
  * ids are given by line: the n-th entry is n-0. Leaders' events get owner and epoch by themselves.
  * Shorthands:
  *   epoch [gap_ms=…]                 the next epoch, owner `leader`
- *   policy key=value …               a file's policy: `safe` (or preset=seed) with these changes
+ *   policy key=value …               a file's policy: `safe` (or preset=seed) with these changes;
+ *                                    volatile=NAME, service.<name>.<key>=value for one service
  *   run MS                           ticks of 250 ms until MS have passed
  *   answer JOB verdict=… [flags=… …] answers the open question about JOB
  *   settle JOB|WORKER OUTCOME [found=…]  settles its open effect ("\n" in found is a line feed)
@@ -234,18 +235,36 @@ static void run_epoch(struct scenario *scenario, struct span type, struct span r
     fold_pairs(scenario, &pairs);
 }
 
+/* "service.<name>.<key>": a line of the policy's text as it is. */
+static bool take_service_line(struct buffer *lines, struct span name, struct span value)
+{
+    struct span head = name;
+    if (!span_is(span_cut(&head, '.'), "service")) {
+        return false;
+    }
+    buffer_put_span(lines, name);
+    buffer_put_byte(lines, '=');
+    buffer_put_span(lines, value);
+    buffer_put_byte(lines, '\n');
+    return true;
+}
+
 static void run_policy(struct scenario *scenario, struct span type, struct span rest)
 {
     struct pairs pairs = {.count = 0};
     struct pairs told = {.count = 0};
     struct policy policy;
     struct buffer text = {0};
+    struct buffer service_lines = {0};
     add_rest(scenario, &told, rest);
     bool is_seed = told.count > 0 && span_is(told.names[0], "preset");
     policy_preset(is_seed ? PRESET_SEED : PRESET_SAFE, &policy);
     add_pair(&pairs, "type", type);
     for (uint32_t i = is_seed ? 1 : 0; i < told.count; i++) {
         enum policy_key key = policy_key_named(told.names[i]);
+        if (take_service_line(&service_lines, told.names[i], told.values[i])) {
+            continue;
+        }
         if (span_is(told.names[i], "volatile")) {
             policy_set_facts(&policy, told.values[i], (struct policy_facts){.is_volatile = true});
         } else if (key == POLICY_KEY_COUNT &&
@@ -258,11 +277,13 @@ static void run_policy(struct scenario *scenario, struct span type, struct span 
         }
     }
     policy_put_text(&text, &policy);
+    buffer_put_span(&text, buffer_span(&service_lines));
     add_default(&pairs, "text", buffer_span(&text));
     add_default(&pairs, "origin", SPAN("file"));
     add_default(&pairs, "hash", SPAN("cafe"));
     add_leader(scenario, &pairs);
     fold_pairs(scenario, &pairs);
+    buffer_fini(&service_lines);
     buffer_fini(&text);
 }
 
