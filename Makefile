@@ -42,8 +42,8 @@ EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.
 
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
-TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy snapshot \
-    table timers
+TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy \
+    policy_services snapshot table timers
 TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamper
 TESTS_REPLAY = loop journal why
 TESTS_STREAM = lead live queue_scripts reader redis

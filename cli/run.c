@@ -129,7 +129,7 @@ static void log_start(const struct run *run)
     stream_id_put(&position, summary.position);
     buffer_put_byte(&position, '\0');
     const struct policy_key_rule *effects = policy_key_rule(POLICY_EFFECTS);
-    bool applies = run->config.policy.value[POLICY_EFFECTS] == EFFECTS_APPLY;
+    bool applies = policy_applies(&run->config.policy);
     log_fact(LOG_INFO, "started", "partition", log_number(summary.partition), "owner",
              run->owner.id, "data", run->config.data, "redis", url.data, "prefix",
              run->config.prefix, "queue", run->config.queue_layout, "reducers",
@@ -166,7 +166,7 @@ static bool open_live(struct run *run, struct error *error)
         .owner = run->owner.id,
         .policy_text = buffer_span(&run->policy.text),
         .policy_hash = run->policy.hash.text,
-        .applies = run->config.policy.value[POLICY_EFFECTS] == EFFECTS_APPLY,
+        .applies = policy_applies(&run->config.policy),
         .asker = {.self = run->connectors, .ask = ask_connectors, .take_report = take_report},
         .wake_fd = wake_fd,
         .stop = &stop_asked,

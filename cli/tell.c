@@ -45,6 +45,8 @@ static enum log_level level_of(const struct decision *decision)
     case ACTION_PARK:
     case ACTION_QUARANTINE:
         return LOG_WARNING;
+    case ACTION_HOLD: /* without a job: of the whole partition */
+        return decision->job.size == 0 ? LOG_WARNING : LOG_INFO;
     case ACTION_IGNORE:
         return LOG_DEBUG;
     default:
@@ -68,7 +70,9 @@ static void add(struct teller *teller, struct line line)
 
 static bool is_refusal(enum effect_outcome outcome)
 {
-    return outcome == OUTCOME_STALE || outcome == OUTCOME_GONE || outcome == OUTCOME_FAILED;
+    return outcome == OUTCOME_STALE || outcome == OUTCOME_GONE || outcome == OUTCOME_FAILED ||
+           outcome == OUTCOME_REFUSED || outcome == OUTCOME_UNSUPPORTED ||
+           outcome == OUTCOME_UNKNOWN;
 }
 
 static bool note_rows(void *self, const struct entry *entry, const struct state *state,

@@ -161,6 +161,7 @@ static void decide(struct folding *folding, struct job *job, const struct ruling
     if (job->open == NULL) {
         job->core.phase = JOB_OWED;
         job->core.ending = ENDING_NONE;
+        job->core.cancel = JOB_CANCEL_NONE;
         job->core.next_due = job->core.cancel_due = 0;
     } else if (ruling->effect != EFFECT_ASK && ruling->effect != EFFECT_CANCEL) {
         job->core.is_touched = true;

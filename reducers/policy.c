@@ -98,6 +98,16 @@ uint64_t policy_value(const struct policy *policy, struct span service, enum pol
     return is_told ? own->value[key] : policy->value[key];
 }
 
+bool policy_applies(const struct policy *policy)
+{
+    bool applies = policy->value[POLICY_EFFECTS] == EFFECTS_APPLY;
+    for (uint32_t i = 0; i < policy->service_count; i++) {
+        struct span name = {policy->services[i].name, policy->services[i].name_size};
+        applies = applies || policy_value(policy, name, POLICY_EFFECTS) == EFFECTS_APPLY;
+    }
+    return applies;
+}
+
 bool policy_is_rolled_out(uint64_t percent, struct span job)
 {
     return percent >= 100 || hash_bytes(job) % 100 < percent;

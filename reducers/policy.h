@@ -104,6 +104,8 @@ void policy_value_put(struct buffer *buffer, enum policy_key key, uint64_t value
 void policy_preset(enum policy_preset preset, struct policy *out);
 /* The value in force for the jobs of a service; empty: of none. */
 uint64_t policy_value(const struct policy *policy, struct span service, enum policy_key key);
+/* True when effects on the queue may be carried out, for one service at least. */
+bool policy_applies(const struct policy *policy);
 /* True when a roll-out to so many percent of all jobs includes this one, by a stable hash of its
  * id: whoever is in at a percentage is in at every higher one. */
 bool policy_is_rolled_out(uint64_t percent, struct span job);

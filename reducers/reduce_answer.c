@@ -67,11 +67,15 @@ static struct ruling *judge_completed(const struct job *before, const struct eve
 static struct ruling *judge_running(const struct job *before, const struct context *context,
                                     enum reason reason, struct job_verdict *out)
 {
+    /* While our own eyes are doubted, nothing is stopped that may well be somebody's running job.
+     */
+    bool is_doubted = context->is_held && before->core.rests_on_silence;
     switch (verdict_value(out, context, POLICY_ON_RUNNING)) {
     case ON_RUNNING_REQUEUE:
         return retry(before, context, reason, false, out);
     case ON_RUNNING_CANCEL:
-        return reduce_begin_cancel(before, context, ENDING_RETRY, reason, out);
+        return is_doubted ? wait_and_ask(before, context, reason, out)
+                          : reduce_begin_cancel(before, context, ENDING_RETRY, reason, out);
     default:
         return wait_and_ask(before, context, reason, out);
     }

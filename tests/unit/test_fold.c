@@ -254,6 +254,51 @@ static void test_fold__a_service_that_the_worker_does_not_name_has_no_base(void 
     history_fini(&history);
 }
 
+static void test_fold__a_job_is_asked_about_where_another_worker_offers_its_service(void **fixture)
+{
+    (void)fixture;
+    struct history history = begin(SEED);
+    struct effect_request request;
+    history_fold(&history, "worker.registered worker=w1 services=other=http://o");
+    history_fold(&history, "worker.registered worker=w2 services=api=http://a");
+    history_fold(&history, "worker.registered worker=w3 services=api=http://b");
+    history_fold(&history, "worker.registered worker=w4 services=api");
+    history_fold(&history, "worker.registered worker=w5 services=api=http://gone");
+    history_fold(&history, "worker.stopped worker=w5");
+    bool is_seen[2] = {false, false};
+    for (int i = 0; i < 16; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "job.handed_off job=j%d worker=w1 attempt=1 service=api service_job=p%d", i, i);
+        history_fold(&history, text);
+    }
+    history_fold(&history, "worker.lost worker=w1");
+    const struct effect *cursor = NULL;
+    while (state_next_open_effect(history.state, &cursor, &request)) {
+        if (request.kind == EFFECT_ASK) {
+            bool is_b = span_is(request.base, "http://b");
+            assert_true(is_b || span_is(request.base, "http://a"));
+            is_seen[is_b ? 1 : 0] = true;
+        }
+    }
+    assert_true(is_seen[0] && is_seen[1]);
+    history_fini(&history);
+}
+
+static void test_fold__a_service_without_a_url_is_where_the_configuration_says(void **fixture)
+{
+    (void)fixture;
+    struct history history = begin(SEED);
+    struct effect_request request;
+    history_fold(&history, "worker.registered worker=w1 services=api");
+    history_fold(&history, "worker.registered worker=w2 services=api=http://a");
+    history_fold(&history, "job.handed_off job=j1 worker=w1 attempt=1 service=api service_job=p1");
+    history_fold(&history, "worker.lost worker=w1");
+    assert_true(state_open_effect(history.state, SPAN("3.1.6-0.2.1"), &request));
+    assert_int_equal(request.base.size, 0);
+    history_fini(&history);
+}
+
 static void test_fold__a_failure_carries_the_workers_words_else_the_reasons(void **fixture)
 {
     (void)fixture;
@@ -421,6 +466,8 @@ int main(void)
         cmocka_unit_test(test_fold__rows_carry_their_ids_and_the_policy),
         cmocka_unit_test(test_fold__an_open_question_tells_all_that_asking_needs),
         cmocka_unit_test(test_fold__a_service_that_the_worker_does_not_name_has_no_base),
+        cmocka_unit_test(test_fold__a_job_is_asked_about_where_another_worker_offers_its_service),
+        cmocka_unit_test(test_fold__a_service_without_a_url_is_where_the_configuration_says),
         cmocka_unit_test(test_fold__a_failure_carries_the_workers_words_else_the_reasons),
         cmocka_unit_test(test_fold__withdrawn_effects_are_not_open),
         cmocka_unit_test(test_fold__a_forgotten_jobs_release_still_names_it),
