@@ -29,16 +29,20 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_c
     reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold reduce_loss \
     reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state \
     table timers verdict words
-STORE = audit audit_read audit_schema audit_snapshot audit_verify audit_write capture_files \
-    capture_format capture_read capture_write database
+STORE = audit audit_policy audit_read audit_schema audit_snapshot audit_verify audit_write \
+    capture_files capture_format capture_read capture_write database
 REPLAY = capture_source compare journal journal_open loop owner replay why why_json why_text
-STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey
-CONNECTORS = allow connectors profile question rule_parse rules template transport
-CLI = audit config config_rules config_secret config_services main policy_text replay_verb run \
-    send send_wait services tell verb why_verb
+STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
+    survey_rights survey_settings
+CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
+    engine_task engine_variant lookup profile profile_request question question_cancel \
+    question_status rule_parse rules secret service service_check shipped template transport
+CLI = audit check check_data check_report check_services config config_policy config_rules \
+    config_secret config_services main policy_in_force policy_text replay_verb run send send_policy \
+    send_wait services tell verb why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
 EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua \
-    connectors/comfyui.yaml store/schema.sql
+    store/schema.sql $(wildcard connectors/*.yaml)
 
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
@@ -46,21 +50,27 @@ TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list
     policy_services snapshot table timers
 TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamper
 TESTS_REPLAY = loop journal why
-TESTS_STREAM = lead live queue_scripts reader redis
-TESTS_CONNECTORS = allow connectors profile rules template transport
+TESTS_STREAM = lead live queue_scripts reader redis survey
+TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers fixtures \
+    hostile lookup profile profile_mistakes question rules secret service_check template \
+    transport
 TESTS_CLI = config policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows \
-    event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker
+    event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
+    comfy_jobs scenario_play bench_place scripted_service
 INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh \
     test_audit_doc.sh test_command_line.py test_rescue.py test_readme.py test_outage.py \
     test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \
-    test_words_doc.py test_demo.sh
+    test_check.py test_words_doc.py test_demo.sh test_policy.py test_rclone.py test_mass_loss.py \
+    test_comfyui.py \
+    test_hostile_services.py test_three_services.py test_tokens.py test_forbidden_places.py \
+    test_policy_rows.py test_policy_rows_ask.py
 # Runs when all others have left their captures.
 LAST = test_determinism.py
-FUZZERS = json yaml codec fold
+FUZZERS = json yaml codec fold profile
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
-TEST_PROGRAMS = tools/scenario tools/fold_stream tools/decode_stream tools/replay_abroad \
-    tools/make_audit bench/bench fleet/comfy_service fleet/fleet
+TEST_PROGRAMS = tools/scenario tools/situations tools/fold_stream tools/decode_stream tools/replay_abroad \
+    tools/make_audit bench/bench bench/questions fleet/comfy_service fleet/fleet
 
 LIB = $(BUILD)/lib
 # Archives, lowest last, as the linker wants them.
@@ -77,10 +87,11 @@ NEEDS_CLI = $(LIB)/cli.a $(LIB)/stream.a $(LIB)/connectors.a $(NEEDS_REPLAY)
 .SECONDARY:
 
 define archive # $(1) list, $(2) folder
-$(LIB)/$(2).a: $$(addprefix $(BUILD)/$(2)/,$$(addsuffix .o,$$($(1))))
+# The list is in this file: what it newly names is then made too.
+$(LIB)/$(2).a: $$(addprefix $(BUILD)/$(2)/,$$(addsuffix .o,$$($(1)))) Makefile
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(call say,AR    $$@) ar rcs $$@ $$^
+	$$(call say,AR    $$@) ar rcs $$@ $$(filter %.o,$$^)
 endef
 $(eval $(call archive,BASE,base))
 $(eval $(call archive,REDUCERS,reducers))
@@ -110,17 +121,18 @@ UNIT_TESTS = $(foreach folder,BASE REDUCERS STORE REPLAY STREAM CONNECTORS CLI,$
 
 # Runs the reducers' scenarios: what stands below `----` is what the events above it must give.
 SCENARIO = $(BUILD)/tests/tools/scenario
-$(SCENARIO): $(BUILD)/tests/tools/scenario.o $(NEEDS_REDUCERS)
+SITUATIONS = $(BUILD)/tests/tools/situations
+$(SCENARIO) $(SITUATIONS): %: %.o $(LIB)/tests/lib.a $(NEEDS_REDUCERS)
 	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The simulated fleet and the service it works with: programs of their own, for tests and the demo.
-$(BUILD)/tests/fleet/comfy_service: $(BUILD)/tests/fleet/comfy_service.o $(NEEDS_BASE)
+$(BUILD)/tests/fleet/comfy_service: $(BUILD)/tests/fleet/comfy_service.o $(LIB)/tests/lib.a $(NEEDS_BASE)
 	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lmicrohttpd
 $(BUILD)/tests/fleet/fleet: $(BUILD)/tests/fleet/fleet.o $(LIB)/tests/lib.a $(NEEDS_BASE)
 	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 FLEET = $(BUILD)/tests/fleet/comfy_service $(BUILD)/tests/fleet/fleet
 # Tests that start the service find it beside themselves.
-$(BUILD)/tests/unit/test_connectors $(BUILD)/tests/unit/test_transport: | $(BUILD)/tests/fleet/comfy_service
+$(addprefix $(BUILD)/tests/unit/test_,connectors engine hostile): | $(BUILD)/tests/fleet/comfy_service
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -139,7 +151,7 @@ all: $(if $(wildcard cli/main.c),$(BUILD)/salvor) ## build the program (the defa
 $(BUILD)/salvor: $(BUILD)/cli/main.o $(NEEDS_CLI)
 	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-PROGRAMS = $(addprefix $(BUILD)/tests/,$(filter-out fleet/% tools/scenario,$(TEST_PROGRAMS)))
+PROGRAMS = $(addprefix $(BUILD)/tests/,$(filter-out fleet/% tools/scenario tools/situations,$(TEST_PROGRAMS)))
 $(PROGRAMS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)/tests/lib.a $(NEEDS_CLI)
 	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lmicrohttpd
 
@@ -155,7 +167,7 @@ test: ## install what is missing, build, run all tests
 	@tools/install-packages test
 	$(AGAIN) test-run
 
-test-run: all $(UNIT_TESTS) $(SCENARIO) $(PROGRAMS) $(FLEET) $(INTEGRATION_C)
+test-run: all $(UNIT_TESTS) $(SCENARIO) $(SITUATIONS) $(PROGRAMS) $(FLEET) $(INTEGRATION_C)
 	@rm -rf $(BUILD)/captures
 	@tools/run-tests $(INTEGRATION_TESTS) $(UNIT_TESTS) -- $(addprefix tests/integration/,$(LAST))
 
@@ -172,8 +184,9 @@ $(eval $(call unit,STREAM,stream))
 $(eval $(call unit,CONNECTORS,connectors))
 $(eval $(call unit,CLI,cli))
 
-golden: $(SCENARIO) ## write what the reducers give into the scenarios: read the difference
+golden: $(SCENARIO) $(SITUATIONS) ## write what the reducers give into scenarios and docs/policy.md: read the difference
 	@$(SCENARIO) --rewrite tests/scenarios/*.txt
+	@$(SITUATIONS) --into docs/policy.md tests/situations/*.txt
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory $(PARALLEL) test-run \
@@ -181,7 +194,8 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
 # Where threads meet: the connectors and the log, alone and in the running program.
-THREADED = $(addprefix $(BUILD)/tests/unit/test_,log connectors transport live) \
+THREADED = $(addprefix $(BUILD)/tests/unit/test_,log connectors engine engine_answers hostile \
+    transport live) \
     $(addprefix tests/integration/,test_rescue.py test_service_faults.py test_stop.py test_crash.py)
 
 tsan: ## the tests in which threads meet, under ThreadSanitizer
@@ -268,7 +282,7 @@ demo: ## install what is missing, build, and watch Salvor rescue five jobs
 
 bench: ## measure: reading, folding, committing, replaying, memory
 	@tools/install-packages demo
-	$(AGAIN) all $(BUILD)/tests/bench/bench
+	$(AGAIN) all $(BUILD)/tests/bench/bench $(BUILD)/tests/bench/questions $(FLEET)
 	@tools/bench
 
 hooks: ## install the pre-commit hook

@@ -108,11 +108,13 @@ static void read_services(struct settings *settings, const struct yaml_node *nod
         return;
     }
     for (const struct yaml_node *child = node->first; child != NULL; child = child->next) {
-        bool is_made =
-            strcmp(section, "services") != 0 ||
-            config_service(settings->config, where_is(settings, child), child->key.data) != NULL;
+        const char *where = where_is(settings, child);
+        const char *name = child->key.data;
+        bool is_made = strcmp(section, "services") == 0
+                           ? config_service(settings->config, where, name) != NULL
+                           : config_is_service(settings->config, where, section, name);
         if (is_made) {
-            read_keys(settings, child, section, child->key.data);
+            read_keys(settings, child, section, name);
         }
     }
 }
@@ -200,7 +202,8 @@ static void read_file(struct settings *settings, bool is_required)
     buffer_fini(&bytes);
 }
 
-/* --- from the environment: SALVOR_SECTION_KEY, SALVOR_SERVICES_NAME_KEY --- */
+/* --- from the environment: SALVOR_SECTION_KEY, SALVOR_SERVICES_NAME_KEY,
+ * SALVOR_POLICY_SERVICES_NAME_KEY --- */
 
 /* A copy in lower case. */
 static struct span lowered(struct config *config, struct span text)
@@ -246,19 +249,16 @@ static void read_variable(struct settings *settings, struct span name, const cha
         .key = rest,
         .value = arena_copy(&config->arena, span_of(value)),
     };
-    if (span_is(section, "services")) {
-        size_t last = rest.size;
-        while (last > 0 && rest.data[last - 1] != '_') {
-            last--;
-        }
-        if (last < 2) {
-            config_problem(config, setting.where, "allowed: SALVOR_SERVICES_NAME_KEY");
-            return;
-        }
-        setting.service = arena_copy(&config->arena, (struct span){rest.data, last - 1}).data;
-        setting.key = (struct span){rest.data + last, rest.size - last};
+    struct span behind = rest;
+    bool is_of_service = span_is(section, "services");
+    if (span_is(section, "policy") && span_is(span_cut(&behind, '_'), "services")) {
+        setting.section = "policy.services";
+        rest = behind;
+        is_of_service = true;
     }
-    settings_add(settings, setting);
+    if (!is_of_service || setting_split(config, &setting, rest)) {
+        settings_add(settings, setting);
+    }
 }
 
 static void read_environment(struct settings *settings, char *const *environment)
@@ -307,7 +307,7 @@ static uint64_t problem_line(const char *file, struct span problem)
 }
 
 /* Problems are few: the next one is looked for each time. */
-static void sort_problems(struct config *config, const char *file)
+void config_sort_problems(struct config *config)
 {
     struct buffer sorted = {0};
     uint64_t next = 0;
@@ -316,7 +316,7 @@ static void sort_problems(struct config *config, const char *file)
         next = UINT64_MAX;
         while (rest.size > 0) {
             struct span problem = span_cut(&rest, '\n');
-            uint64_t at = problem_line(file, problem);
+            uint64_t at = problem_line(config->file, problem);
             if (at == line) {
                 buffer_put_span(&sorted, problem);
                 buffer_put_byte(&sorted, '\n');
@@ -331,18 +331,19 @@ static void sort_problems(struct config *config, const char *file)
 
 bool config_load(struct config *config, const char *path, char *const *environment)
 {
-    *config = (struct config){0};
+    *config = (struct config){.environment = environment};
     setting_defaults(config);
-    struct settings settings = {.config = config, .file = path != NULL ? path : CONFIG_FILE};
+    config->file = arena_copy(&config->arena, span_of(path != NULL ? path : CONFIG_FILE)).data;
+    struct settings settings = {.config = config, .file = config->file};
     read_file(&settings, path != NULL);
     read_environment(&settings, environment);
     apply_preset(config, &settings);
     for (uint32_t i = 0; i < settings.count; i++) {
-        setting_apply(config, environment, &settings.list[i]);
+        setting_apply(config, &settings.list[i]);
     }
-    setting_check_all(config, settings.file);
+    setting_check_all(config);
     mem_free(settings.list);
-    sort_problems(config, settings.file);
+    config_sort_problems(config);
     return config->problems.size == 0;
 }
 

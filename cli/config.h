@@ -11,21 +11,29 @@
 #define CONFIG_ALLOW_MAX 64
 
 struct config_service {
-    const char *where; /* it was first named */
-    const char *name, *profile, *base;
-    const char *allow[CONFIG_ALLOW_MAX];
+    const char *where;                   /* it was first named */
+    const char *name, *profile, *base;   /* profile: a name, or a path that ends in .yaml */
+    bool is_base_told;                   /* rightly or wrongly */
+    const char *allow[CONFIG_ALLOW_MAX]; /* each one is an entry that allow_add takes */
     uint32_t allow_count;
+    const char *token; /* where the secret stands, "env:NAME" or "file:PATH"; NULL: none */
+    const char *ca_file, *unix_socket;
+    const char *token_where, *ca_file_where; /* they were told */
+    bool is_exclusive;
+    uint64_t answer_ttl_ms, rate_per_s;
 };
 
 /* Texts live until config_fini. */
 struct config {
     struct arena arena;
+    const char *file;         /* what it was read from, for messages */
+    char *const *environment; /* borrowed */
     uint64_t partitions, tick_ms, lease_ms;
     const char *prefix, *data;
     const char *redis_url; /* a secret: it may hold a password */
     const char *queue_layout, *queue_prefix;
     const char *monitor_listen; /* NULL: absent */
-    struct policy policy;       /* without the services' facts, which their profiles tell */
+    struct policy policy;       /* without the services' facts, which services_open adds */
     struct config_service services[POLICY_SERVICES_MAX];
     uint32_t service_count;
     struct buffer notes;    /* one line a setting that is taken and has no effect in this build */

@@ -105,7 +105,7 @@ bool section_exists(struct span section)
     return false;
 }
 
-static void put_listed(struct buffer *out, struct span name)
+void setting_put_listed(struct buffer *out, struct span name)
 {
     if (out->size > 0) {
         buffer_put_text(out, ", ");
@@ -116,7 +116,7 @@ static void put_listed(struct buffer *out, struct span name)
 void section_put_names(struct buffer *out)
 {
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
-        put_listed(out, span_of(sections[i]));
+        setting_put_listed(out, span_of(sections[i]));
     }
 }
 
@@ -155,51 +155,6 @@ const char *setting_path(struct config *config, const struct setting *setting)
                        service != NULL ? service : "", SPAN_FORMAT(setting->key));
 }
 
-/* --- policy keys: those of the reducers' table; one with a dot names its own section --- */
-
-/* The policy key that section and key mean; POLICY_KEY_COUNT: none. */
-static enum policy_key policy_key_of(const char *section, struct span key)
-{
-    char name[96];
-    bool is_policy = strcmp(section, "policy") == 0;
-    int size = snprintf(name, sizeof(name), "%s%s%.*s", is_policy ? "" : section,
-                        is_policy ? "" : ".", SPAN_FORMAT(key));
-    if (size < 0 || (size_t)size >= sizeof(name) || memchr(key.data, '.', key.size) != NULL) {
-        return POLICY_KEY_COUNT;
-    }
-    return policy_key_named(span_of(name));
-}
-
-static void put_policy_allowed(struct buffer *out, enum policy_key key)
-{
-    const struct policy_key_rule *rule = policy_key_rule(key);
-    if (rule->words == NULL) {
-        buffer_put_text(out, "a whole number from 0 to ");
-        buffer_put_decimal(out, rule->max);
-        return;
-    }
-    struct span words = span_of(rule->words);
-    while (words.size > 0) {
-        put_listed(out, span_cut(&words, ' '));
-    }
-}
-
-/* False (and a problem) when the key does not take the value. */
-static bool take_policy_value(struct config *config, const struct setting *setting,
-                              enum policy_key key, uint64_t *out)
-{
-    if (policy_value_parse(key, setting->value, out)) {
-        return true;
-    }
-    struct buffer allowed = {0};
-    put_policy_allowed(&allowed, key);
-    config_problem(config, setting->where, "%s: \"%.*s\"; allowed: %.*s",
-                   setting_path(config, setting), SPAN_FORMAT(setting->value), (int)allowed.size,
-                   allowed.data);
-    buffer_fini(&allowed);
-    return false;
-}
-
 /* --- plain keys --- */
 
 static const struct key_rule *rule_of(const char *section, struct span key)
@@ -212,38 +167,26 @@ static const struct key_rule *rule_of(const char *section, struct span key)
     return NULL;
 }
 
-static void put_policy_keys(struct buffer *out, const char *section)
-{
-    for (enum policy_key key = 0; key < POLICY_KEY_COUNT; key++) {
-        struct span name = span_of(policy_key_rule(key)->key);
-        bool is_dotted = memchr(name.data, '.', name.size) != NULL;
-        struct span head = is_dotted ? span_cut(&name, '.') : SPAN("policy");
-        if (span_is(head, section)) {
-            put_listed(out, name);
-        }
-    }
-}
-
 static void put_allowed_keys(struct buffer *out, const char *section)
 {
     bool is_policy = strcmp(section, "policy") == 0;
     if (is_policy) {
-        put_listed(out, SPAN("preset"));
-        put_listed(out, SPAN("services"));
+        setting_put_listed(out, SPAN("preset"));
+        setting_put_listed(out, SPAN("services"));
     }
     for (size_t i = 0; i < KEY_COUNT; i++) {
         if (strcmp(key_rules[i].section, section) == 0) {
-            put_listed(out, span_of(key_rules[i].key));
+            setting_put_listed(out, span_of(key_rules[i].key));
         }
     }
-    put_policy_keys(out, section);
+    setting_put_policy_keys(out, section);
 }
 
-static void unknown_key(struct config *config, const struct setting *setting)
+void setting_unknown(struct config *config, const struct setting *setting)
 {
     struct buffer allowed = {0};
     if (setting->service != NULL) {
-        put_policy_keys(&allowed, "policy");
+        setting_put_service_keys(&allowed, setting->section);
     } else {
         put_allowed_keys(&allowed, setting->section);
     }
@@ -295,8 +238,8 @@ static void apply_number(struct config *config, const struct setting *setting,
     *(uint64_t *)((char *)config + rule->offset) = number;
 }
 
-static void apply_text(struct config *config, char *const *environment,
-                       const struct setting *setting, const struct key_rule *rule)
+static void apply_text(struct config *config, const struct setting *setting,
+                       const struct key_rule *rule)
 {
     bool may_be_empty = rule->initial != NULL && rule->initial[0] == '\0';
     const char *allowed = rule->words;
@@ -314,7 +257,7 @@ static void apply_text(struct config *config, char *const *environment,
         return;
     }
     bool is_url = rule->kind == KEY_SECRET;
-    const char *value = is_url ? setting_secret(config, environment, setting) : setting->value.data;
+    const char *value = is_url ? setting_secret(config, setting) : setting->value.data;
     struct redis_url url;
     struct error error = {0};
     if (value != NULL && is_url && !redis_url_parse(value, &url, &error)) {
@@ -335,41 +278,29 @@ static void without_effect(struct config *config, const struct setting *setting)
 
 /* --- the doors --- */
 
-/* A policy of one service: checked like the policy itself. */
-static void apply_service_policy(struct config *config, const struct setting *setting)
-{
-    enum policy_key key = policy_key_of("policy", setting->key);
-    uint64_t value;
-    if (key == POLICY_KEY_COUNT) {
-        unknown_key(config, setting);
-    } else if (take_policy_value(config, setting, key, &value)) {
-        without_effect(config, setting);
-    }
-}
-
-void setting_apply(struct config *config, char *const *environment, const struct setting *setting)
+void setting_apply(struct config *config, const struct setting *setting)
 {
     if (setting->service != NULL) {
         if (strcmp(setting->section, "services") == 0) {
             setting_apply_service(config, setting);
         } else {
-            apply_service_policy(config, setting);
+            setting_apply_service_policy(config, setting);
         }
         return;
     }
     if (strcmp(setting->section, "policy") == 0 && span_is(setting->key, "preset")) {
         return; /* taken before all others */
     }
-    enum policy_key key = policy_key_of(setting->section, setting->key);
+    if (setting_apply_policy(config, setting)) {
+        return;
+    }
     const struct key_rule *rule = rule_of(setting->section, setting->key);
-    if (key != POLICY_KEY_COUNT) {
-        (void)take_policy_value(config, setting, key, &config->policy.value[key]);
-    } else if (rule == NULL) {
-        unknown_key(config, setting);
+    if (rule == NULL) {
+        setting_unknown(config, setting);
     } else if (rule->kind == KEY_NUMBER) {
         apply_number(config, setting, rule);
     } else {
-        apply_text(config, environment, setting, rule);
+        apply_text(config, setting, rule);
     }
     if (rule != NULL && rule->is_without_effect) {
         without_effect(config, setting);
@@ -378,7 +309,6 @@ void setting_apply(struct config *config, char *const *environment, const struct
 
 void setting_defaults(struct config *config)
 {
-    char *const nothing[] = {NULL};
     for (size_t i = 0; i < KEY_COUNT; i++) {
         const struct key_rule *rule = &key_rules[i];
         if (rule->initial != NULL) {
@@ -388,27 +318,21 @@ void setting_defaults(struct config *config)
                 .key = span_of(rule->key),
                 .value = span_of(rule->initial),
             };
-            setting_apply(config, nothing, &setting);
+            setting_apply(config, &setting);
         }
     }
     policy_preset(PRESET_SAFE, &config->policy);
     CHECK(config->problems.size == 0);
 }
 
-void setting_check_all(struct config *config, const char *where)
+void setting_check_all(struct config *config)
 {
     if (config->lease_ms < 4 * config->tick_ms) {
-        config_problem(config, where,
+        config_problem(config, config->file,
                        "salvor.lease_ms: %" PRIu64
                        "; allowed: at least four times tick_ms (%" PRIu64
                        "), or a lease ends between two ticks",
                        config->lease_ms, config->tick_ms);
     }
-    for (uint32_t i = 0; i < config->service_count; i++) {
-        const struct config_service *service = &config->services[i];
-        if (service->profile == NULL) {
-            config_problem(config, service->where, "services.%s.profile: is missing",
-                           service->name);
-        }
-    }
+    setting_check_services(config);
 }

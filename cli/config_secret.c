@@ -40,8 +40,7 @@ static const char *secret_file(struct config *config, const struct setting *sett
     return arena_copy(&config->arena, span_cut(&rest, '\n')).data;
 }
 
-const char *setting_secret(struct config *config, char *const *environment,
-                           const struct setting *setting)
+const char *setting_secret(struct config *config, const struct setting *setting)
 {
     const char *value = setting->value.data;
     if (strncmp(value, "file:", 5) == 0) {
@@ -50,7 +49,7 @@ const char *setting_secret(struct config *config, char *const *environment,
     if (strncmp(value, "env:", 4) != 0) {
         return value;
     }
-    const char *found = environment_get(environment, span_of(value + 4));
+    const char *found = environment_get(config->environment, span_of(value + 4));
     if (found == NULL) {
         config_problem(config, setting->where, "%s: %s is not set in the environment",
                        setting_path(config, setting), value + 4);

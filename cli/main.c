@@ -11,7 +11,7 @@
 #endif
 
 static const struct verb *const verbs[] = {
-    &verb_run, &verb_replay, &verb_why, &verb_send, &verb_audit,
+    &verb_run, &verb_replay, &verb_why, &verb_send, &verb_audit, &verb_check,
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

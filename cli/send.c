@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/config.h"
-#include "cli/policy_text.h"
+#include "cli/send_policy.h"
 #include "cli/send_wait.h"
-#include "cli/services.h"
 #include "cli/verb.h"
 #include "reducers/codec.h"
 #include "stream/names.h"
@@ -18,7 +18,7 @@ extern char **environ;
 #define REDIS_TIMEOUT_MS 5000
 #define WAIT_MS_MAX      3600000
 
-enum { CONFIG, WAIT, JSON };
+enum { CONFIG, WAIT, DRY_RUN, JSON };
 
 static const struct option_rule rules[] = {
     [CONFIG] = {.name = "--config",
@@ -28,6 +28,8 @@ static const struct option_rule rules[] = {
     [WAIT] = {.name = "--wait",
               .value = "MS",
               .help = "wait so long for the decisions, which the local audit then tells"},
+    [DRY_RUN] = {.name = "--dry-run",
+                 .help = "check, tell what a policy would change, send nothing"},
     [JSON] = {.name = "--json", .help = "print one JSON object"},
 };
 
@@ -142,75 +144,44 @@ static bool message_from_arguments(struct message *message, const struct options
     return message_check(message, rule);
 }
 
-/* --- a policy from a file: a configuration (.yaml, .yml) or a canonical text --- */
+/* --- sending --- */
 
-static bool is_yaml(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
-}
-
-static bool policy_from_yaml(const char *path, struct policy_text *out)
-{
+/* What the command line asks for; texts are borrowed. */
+struct sending {
     struct config config;
-    struct connectors *connectors = NULL;
-    bool is_read = config_load(&config, path, environ);
-    bool is_fine = services_open(&config, &connectors) && is_read;
-    if (is_fine) {
-        *out = policy_text_make(&config.policy);
-    } else {
-        fwrite(config.problems.data, 1, config.problems.size, stderr);
-    }
-    connectors_destroy(connectors);
-    config_fini(&config);
-    return is_fine;
-}
+    struct message message;
+    struct send_policy policy; /* of a policy */
+    bool is_policy, is_dry_run, is_json;
+    uint64_t wait_ms;
+};
 
-static bool policy_from_text(const char *path, struct policy_text *out)
+static bool message_from_policy(struct sending *sending, const struct options *options)
 {
-    char text[POLICY_SIZE_MAX + 1];
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        perror(path);
-        return false;
-    }
-    size_t size = fread(text, 1, sizeof(text), file);
-    bool is_read = ferror(file) == 0 && size <= POLICY_SIZE_MAX;
-    fclose(file);
-    struct error error = {0};
-    if (!is_read) {
-        error_set(&error, ERROR_USAGE, "allowed: a text of up to %d bytes", POLICY_SIZE_MAX);
-    } else if (policy_text_read((struct span){text, size}, out, &error)) {
-        return true;
-    }
-    fprintf(stderr, "salvor send: %s: %s\n", path, error.message);
-    return false;
-}
-
-static bool message_from_policy(struct message *message, const struct options *options,
-                                struct policy_text *policy)
-{
+    struct message *message = &sending->message;
+    struct send_policy *policy = &sending->policy;
+    struct buffer problems = {0};
     if (options->argument_count != 2) {
         fprintf(stderr, "salvor send policy: needs FILE, a configuration or a policy's text\n");
         return false;
     }
-    const char *path = options->arguments[1];
-    if (!(is_yaml(path) ? policy_from_yaml(path, policy) : policy_from_text(path, policy))) {
-        return false;
+    bool is_read = send_policy_read(policy, options->arguments[1], &sending->config, &problems);
+    if (is_read) {
+        message_add(message, SPAN("type"), SPAN("policy"));
+        message_add(message, SPAN("text"), buffer_span(&policy->policy.text));
+        message_add(message, SPAN("origin"), SPAN("operator"));
+        message_add(message, SPAN("hash"), span_of(policy->policy.hash.text));
+    } else {
+        fwrite(problems.data, 1, problems.size, stderr);
     }
-    message_add(message, SPAN("type"), SPAN("policy"));
-    message_add(message, SPAN("text"), buffer_span(&policy->text));
-    message_add(message, SPAN("origin"), SPAN("operator"));
-    message_add(message, SPAN("hash"), span_of(policy->hash.text));
-    return true;
+    buffer_fini(&problems);
+    return is_read;
 }
 
-/* --- sending --- */
-
-static bool message_append(const struct message *message, const struct config *config,
-                           struct stream_id *id, struct error *error)
+static bool message_append(const struct sending *sending, struct redis *redis, struct stream_id *id,
+                           struct error *error)
 {
-    struct key_name stream = names_stream(config->prefix, 0);
+    const struct message *message = &sending->message;
+    struct key_name stream = names_stream(sending->config.prefix, 0);
     struct span arguments[3 + 2 * ENTRY_FIELDS_MAX] = {SPAN("XADD"), span_of(stream.text),
                                                        SPAN("*")};
     uint32_t count = 3;
@@ -218,61 +189,103 @@ static bool message_append(const struct message *message, const struct config *c
         arguments[count++] = message->names[i];
         arguments[count++] = message->values[i];
     }
-    struct redis *redis = redis_open(config->redis_url, REDIS_TIMEOUT_MS, error);
-    if (redis == NULL) {
-        return false;
-    }
     const struct redis_reply *reply = redis_call(redis, arguments, count, error);
-    bool is_sent = reply != NULL;
-    if (is_sent && !stream_id_parse(redis_reply_text(reply), id)) {
-        is_sent = error_set(error, ERROR_REFUSED, "XADD gave no id");
+    if (reply != NULL && !stream_id_parse(redis_reply_text(reply), id)) {
+        return error_set(error, ERROR_REFUSED, "XADD gave no id");
     }
-    redis_close(redis);
-    return is_sent;
+    return reply != NULL;
 }
 
-static enum status message_send(const struct message *message, const struct config *config,
-                                const struct options *options, uint64_t wait_ms)
+/* What a policy changes is told before it is sent. */
+static bool tell_policy(struct sending *sending, struct redis *redis, struct error *error)
+{
+    if (!send_policy_compare(&sending->policy, &sending->config, redis, error)) {
+        return false;
+    }
+    const struct buffer *text = &sending->policy.text;
+    if (!sending->is_json) {
+        fwrite(text->data, 1, text->size, stdout);
+        fflush(stdout);
+    }
+    return true;
+}
+
+static bool send_and_wait(const struct sending *sending, struct redis *redis,
+                          struct send_wait *wait, bool *is_decided, struct error *error)
+{
+    return (wait->wait_ms == 0 || send_wait_begin(wait, error)) &&
+           message_append(sending, redis, &wait->id, error) &&
+           (wait->wait_ms == 0 || send_wait_end(wait, is_decided, error));
+}
+
+static void print_not_sent(const struct sending *sending)
+{
+    struct buffer out = {0};
+    if (sending->is_json) {
+        buffer_put_byte(&out, '{');
+        buffer_put_span(&out, buffer_span(&sending->policy.json));
+        json_put_truth(&out, "sent", false);
+        buffer_put_byte(&out, '}');
+    } else {
+        buffer_put_text(&out, "valid; not sent");
+    }
+    buffer_put_byte(&out, '\n');
+    fwrite(out.data, 1, out.size, stdout);
+    buffer_fini(&out);
+}
+
+static enum status message_send(struct sending *sending)
 {
     struct error error = {0};
-    struct send_wait wait = {.data = config->data, .wait_ms = wait_ms};
-    if (wait_ms > 0 && !send_wait_begin(&wait, &error)) {
+    struct redis *redis = NULL;
+    bool needs_redis = sending->is_policy || !sending->is_dry_run;
+    if (needs_redis) {
+        redis = redis_open(sending->config.redis_url, REDIS_TIMEOUT_MS, &error);
+    }
+    bool is_fine = redis != NULL || !needs_redis;
+    if (is_fine && sending->is_policy) {
+        is_fine = tell_policy(sending, redis, &error);
+    }
+    struct send_wait wait = {
+        .data = sending->config.data,
+        .wait_ms = sending->wait_ms,
+        .json_head = buffer_span(&sending->policy.json),
+    };
+    bool is_decided = true;
+    if (is_fine && sending->is_dry_run) {
+        print_not_sent(sending);
+    } else if (is_fine) {
+        is_fine = send_and_wait(sending, redis, &wait, &is_decided, &error);
+    }
+    if (is_fine && !sending->is_dry_run) {
+        send_wait_print(&wait, sending->is_json);
+    }
+    redis_close(redis);
+    send_wait_fini(&wait);
+    if (!is_fine) {
         return verb_fail(&verb_send, &error);
     }
-    enum status status = STATUS_FINE;
-    if (!message_append(message, config, &wait.id, &error)) {
-        status = verb_fail(&verb_send, &error);
-    } else {
-        bool is_decided = true;
-        if (wait_ms > 0 && !send_wait_end(&wait, &is_decided, &error)) {
-            status = verb_fail(&verb_send, &error);
-        } else {
-            send_wait_print(&wait, options->value[JSON] != NULL);
-            status = is_decided && !wait.is_refused ? STATUS_FINE : STATUS_DIFFERENT;
-        }
-    }
-    send_wait_fini(&wait);
-    return status;
+    return is_decided && !wait.is_refused ? STATUS_FINE : STATUS_DIFFERENT;
 }
 
 static enum status send_verb(const struct options *options)
 {
-    uint64_t wait_ms = 0;
-    if (!options_number(&verb_send, options, WAIT, 0, WAIT_MS_MAX, &wait_ms)) {
+    struct sending sending = {
+        .is_policy = strcmp(options->arguments[0], "policy") == 0,
+        .is_dry_run = options->value[DRY_RUN] != NULL,
+        .is_json = options->value[JSON] != NULL,
+    };
+    if (!options_number(&verb_send, options, WAIT, 0, WAIT_MS_MAX, &sending.wait_ms)) {
         return STATUS_USAGE;
     }
-    struct config config;
-    struct policy_text policy = {0};
-    struct message message = {.count = 0};
     enum status status = STATUS_USAGE;
-    if (!config_load(&config, options->value[CONFIG], environ)) {
-        fwrite(config.problems.data, 1, config.problems.size, stderr);
-    } else if (strcmp(options->arguments[0], "policy") == 0
-                   ? message_from_policy(&message, options, &policy)
-                   : message_from_arguments(&message, options)) {
-        status = message_send(&message, &config, options, wait_ms);
+    if (!config_load(&sending.config, options->value[CONFIG], environ)) {
+        fwrite(sending.config.problems.data, 1, sending.config.problems.size, stderr);
+    } else if (sending.is_policy ? message_from_policy(&sending, options)
+                                 : message_from_arguments(&sending.message, options)) {
+        status = message_send(&sending);
     }
-    policy_text_fini(&policy);
-    config_fini(&config);
+    send_policy_fini(&sending.policy);
+    config_fini(&sending.config);
     return status;
 }

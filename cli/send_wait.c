@@ -103,6 +103,7 @@ void send_wait_print(const struct send_wait *wait, bool is_json)
     stream_id_put(&id, wait->id);
     if (is_json) {
         buffer_put_byte(&out, '{');
+        buffer_put_span(&out, wait->json_head);
         json_put_text(&out, "stream_id", buffer_span(&id));
         json_put_truth(&out, "folded", wait->is_folded);
         json_put_key(&out, "decisions");

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/yaml.h"
 #include "cli/config_rules.h"
+#include "connectors/profile.h"
 
 #define QUESTION_MS    5000
 #define BODY_MAX       (UINT64_C(4) << 20)
@@ -13,26 +15,33 @@
 #define PROFILE_SUFFIX ".yaml"
 
 /* A profile of the user's own, named by its file: the service then takes the name that stands in
- * it. */
+ * it. All its mistakes are told at once. */
 static bool load_profile(struct config *config, struct connectors *connectors,
                          struct config_service *service)
 {
-    struct buffer bytes = {0};
+    struct buffer bytes = {0}, problems = {0};
     struct error error = {0};
-    bool is_loaded = false;
     const char *path = service->profile;
     if (!config_read_file(path, &bytes)) {
-        error_set(&error, ERROR_USAGE, "%s: %s", path, strerror(errno));
+        buffer_put_text(&problems, path);
+        buffer_put_text(&problems, ": ");
+        buffer_put_text(&problems, strerror(errno));
     } else if (connectors_add_profile(connectors, path, buffer_span(&bytes), &error)) {
         const struct yaml_node *root = yaml_parse(&config->arena, buffer_span(&bytes), &error);
         const struct yaml_node *name = yaml_get(root, "profile");
-        is_loaded = name != NULL && name->kind == YAML_KIND_SCALAR;
-        service->profile = is_loaded ? name->text.data : service->profile;
+        CHECK(name != NULL);
+        service->profile = name->text.data;
+    } else if (profile_problems(path, buffer_span(&bytes), &problems) == 0) {
+        buffer_put_text(&problems, error.message);
     }
-    if (!is_loaded) {
-        config_problem(config, service->where, "services.%s.profile: %s", service->name,
-                       error.message);
+    bool is_loaded = problems.size == 0;
+    struct span rest = buffer_span(&problems);
+    while (rest.size > 0) {
+        struct span line = span_cut(&rest, '\n');
+        config_problem(config, service->where, "services.%s.profile: %.*s", service->name,
+                       SPAN_FORMAT(line));
     }
+    buffer_fini(&problems);
     buffer_fini(&bytes);
     return is_loaded;
 }
@@ -44,8 +53,9 @@ static bool is_path(const char *profile)
     return size > suffix && strcmp(profile + size - suffix, PROFILE_SUFFIX) == 0;
 }
 
+/* `asks`: with what only asking needs. */
 static void add_service(struct config *config, struct connectors *connectors,
-                        struct config_service *service)
+                        struct config_service *service, bool asks)
 {
     if (service->profile == NULL) {
         return; /* told when the configuration was read */
@@ -59,6 +69,12 @@ static void add_service(struct config *config, struct connectors *connectors,
         .base = service->base,
         .allow = service->allow,
         .allow_count = service->allow_count,
+        .token = asks ? service->token : NULL,
+        .ca_file = asks ? service->ca_file : NULL,
+        .unix_socket = service->unix_socket,
+        .is_exclusive = service->is_exclusive,
+        .answer_ttl_ms = service->answer_ttl_ms,
+        .rate_per_s = service->rate_per_s,
     };
     struct error error = {0};
     if (!connectors_add_service(connectors, &described, &error)) {
@@ -73,7 +89,21 @@ static void add_service(struct config *config, struct connectors *connectors,
     }
 }
 
-bool services_open(struct config *config, struct connectors **out)
+/* An event takes a text of a bounded size: what the reducers would refuse is told here. */
+static void check_policy_size(struct config *config)
+{
+    struct buffer text = {0};
+    policy_put_text(&text, &config->policy);
+    if (text.size > POLICY_SIZE_MAX) {
+        config_problem(config, config->file,
+                       "policy.services: the policy's text has %zu bytes; allowed: %d: fewer keys "
+                       "of single services",
+                       text.size, POLICY_SIZE_MAX);
+    }
+    buffer_fini(&text);
+}
+
+static bool open_services(struct config *config, struct connectors **out, bool asks)
 {
     struct connectors_config limits = {
         .question_ms = QUESTION_MS,
@@ -82,12 +112,31 @@ bool services_open(struct config *config, struct connectors **out)
     };
     *out = connectors_create(&limits);
     for (uint32_t i = 0; i < config->service_count; i++) {
-        add_service(config, *out, &config->services[i]);
+        size_t before = config->problems.size;
+        if (asks) {
+            config_check_sources(config, &config->services[i]);
+        }
+        add_service(config, *out, &config->services[i], asks && config->problems.size == before);
     }
+    check_policy_size(config);
+    config_sort_problems(config);
     if (config->problems.size > 0) {
         connectors_destroy(*out);
         *out = NULL;
         return false;
     }
     return true;
+}
+
+bool services_open(struct config *config, struct connectors **out)
+{
+    return open_services(config, out, true);
+}
+
+bool services_load_facts(struct config *config)
+{
+    struct connectors *connectors;
+    bool is_fine = open_services(config, &connectors, false);
+    connectors_destroy(connectors);
+    return is_fine;
 }

@@ -55,6 +55,6 @@ void verb_help(const struct verb *verb);
 /* Prints "salvor VERB: message" and returns the status that belongs to the error's code. */
 enum status verb_fail(const struct verb *verb, const struct error *error);
 
-extern const struct verb verb_run, verb_replay, verb_why, verb_send, verb_audit;
+extern const struct verb verb_run, verb_replay, verb_why, verb_send, verb_audit, verb_check;
 
 #endif

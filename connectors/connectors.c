@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The service of questions: a thread that starts what waits, as far as each host allows, and tells
- * what it was told. A question is in one of three lists: waiting, active, answered. */
+ * The door to the engine of questions: a thread that runs it, and the queues between that thread
+ * and all others. A question is in one place: incoming, in the engine, answered, or taken. */
 #include "connectors/connectors.h"
 
 #include <errno.h>
@@ -11,15 +11,23 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/clock.h"
-#include "comfyui_yaml.h"
-#include "connectors/question.h"
+#include "connectors/engine.h"
+#include "connectors/service_check.h"
 
 #define QUESTIONS_MAX 16384
-#define ACTIVE_MAX    256
+#define PROBED_MAX    1024 /* reports of services that nobody took yet: then the oldest goes */
 #define SERVICES_MAX  1024
 #define PROFILES_MAX  256
-#define POLL_MS       250 /* how soon a question that waited too long is noticed */
+#define WAIT_MS       1000 /* nothing depends on it: whoever has something wakes the thread */
+
+/* A report of a service, with its texts. */
+struct probed {
+    TAILQ_ENTRY(probed) links;
+    struct service_report report;
+    struct buffer texts; /* what the report's spans show */
+};
+
+TAILQ_HEAD(probed_list, probed);
 
 struct connectors {
     struct connectors_config config;
@@ -27,34 +35,103 @@ struct connectors {
     size_t profile_count;
     struct service **services; /* owned */
     size_t service_count;
-    struct transport *transport; /* the thread's alone, but for waking */
+    struct lookup services_by_name;
+    struct engine *engine; /* the thread's alone, but for waking */
     pthread_t thread;
     bool is_started;
-    int wake_fd; /* the caller's; -1 before the start */
+    int wake_fd;                    /* the caller's; -1 before the start */
+    struct service_checked checked; /* the last one */
 
     pthread_mutex_t mutex; /* guards all below */
     bool is_stopping;
-    struct question_list waiting, active, answered;
-    size_t question_count, active_count;
-    struct question *taken; /* owned; what the taker still reads */
+    struct question_list incoming, answered;
+    struct probed_list probed;
+    size_t probed_count;
+    struct lookup open;          /* questions by id, until they are taken */
+    struct question *taken;      /* owned; what the taker still reads, as is */
+    struct probed *taken_probed; /* this */
 };
+
+/* --- reports, from the engine: it runs without the lock --- */
+
+static void wake_taker(struct connectors *connectors)
+{
+    uint64_t one = 1;
+    while (connectors->wake_fd >= 0 && write(connectors->wake_fd, &one, sizeof(one)) < 0) {
+        CHECK(errno == EINTR || errno == EAGAIN);
+        if (errno == EAGAIN) {
+            break; /* the counter is full: the taker is awake enough */
+        }
+    }
+}
+
+static void on_finished(void *context, struct question *question)
+{
+    struct connectors *connectors = context;
+    pthread_mutex_lock(&connectors->mutex);
+    TAILQ_INSERT_TAIL(&connectors->answered, question, links);
+    pthread_mutex_unlock(&connectors->mutex);
+    wake_taker(connectors);
+}
+
+static void probed_destroy(struct probed *probed)
+{
+    if (probed != NULL) {
+        buffer_fini(&probed->texts);
+        mem_free(probed);
+    }
+}
+
+static void on_probed(void *context, const struct service_report *report)
+{
+    struct connectors *connectors = context;
+    struct probed *probed = mem_zero(sizeof(*probed)), *oldest = NULL;
+    struct service_report *copy = &probed->report;
+    struct span *const texts[] = {&copy->service, &copy->endpoint, &copy->capabilities,
+                                  &copy->breaker};
+    *copy = *report;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        buffer_put_span(&probed->texts, *texts[i]);
+    }
+    for (size_t i = 0, used = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        texts[i]->data = probed->texts.data + used;
+        used += texts[i]->size;
+    }
+    pthread_mutex_lock(&connectors->mutex);
+    if (connectors->probed_count == PROBED_MAX) {
+        oldest = TAILQ_FIRST(&connectors->probed);
+        TAILQ_REMOVE(&connectors->probed, oldest, links);
+        connectors->probed_count--;
+    }
+    TAILQ_INSERT_TAIL(&connectors->probed, probed, links);
+    connectors->probed_count++;
+    pthread_mutex_unlock(&connectors->mutex);
+    probed_destroy(oldest);
+    wake_taker(connectors);
+}
+
+/* --- profiles and services, before the start --- */
 
 struct connectors *connectors_create(const struct connectors_config *config)
 {
     struct connectors *connectors = mem_zero(sizeof(*connectors));
+    const struct engine_events events = {
+        .context = connectors, .finished = on_finished, .probed = on_probed};
     struct error error = {0};
-    CHECK(config->question_ms > 0);
-    CHECK(config->per_host > 0);
+    size_t count;
     connectors->config = *config;
     connectors->wake_fd = -1;
-    connectors->transport = transport_create(config->body_max);
+    connectors->engine = engine_create(config, &events);
     pthread_mutex_init(&connectors->mutex, NULL);
-    TAILQ_INIT(&connectors->waiting);
-    TAILQ_INIT(&connectors->active);
+    TAILQ_INIT(&connectors->incoming);
     TAILQ_INIT(&connectors->answered);
-    bool is_loaded = connectors_add_profile(connectors, "comfyui.yaml",
-                                            (struct span){comfyui_yaml, comfyui_yaml_size}, &error);
-    CHECK(is_loaded);
+    TAILQ_INIT(&connectors->probed);
+    const struct profile_shipped *shipped = profile_shipped(&count);
+    for (size_t i = 0; i < count; i++) {
+        bool is_loaded =
+            connectors_add_profile(connectors, shipped[i].file, shipped[i].yaml, &error);
+        CHECK(is_loaded);
+    }
     return connectors;
 }
 
@@ -75,92 +152,58 @@ bool connectors_add_profile(struct connectors *connectors, const char *name, str
     return true;
 }
 
-/* The latest of this name. */
-static const struct profile *profile_named(const struct connectors *connectors, const char *name)
+/* The latest of this name; NULL with the names of all when there is none. */
+static const struct profile *profile_named(const struct connectors *connectors, const char *name,
+                                           struct error *error)
 {
+    struct buffer known = {0};
     for (size_t i = connectors->profile_count; i > 0; i--) {
         if (span_is(connectors->profiles[i - 1]->name, name)) {
             return connectors->profiles[i - 1];
         }
     }
+    for (size_t i = 0; i < connectors->profile_count; i++) {
+        buffer_put_text(&known, i == 0 ? "" : ", ");
+        buffer_put_span(&known, connectors->profiles[i]->name);
+    }
+    error_set(error, ERROR_USAGE, "no profile \"%s\"; there are: %.*s", name,
+              SPAN_FORMAT(buffer_span(&known)));
+    buffer_fini(&known);
     return NULL;
-}
-
-static const struct service *service_named(const struct connectors *connectors, struct span name)
-{
-    for (size_t i = 0; i < connectors->service_count; i++) {
-        if (span_is(name, connectors->services[i]->name)) {
-            return connectors->services[i];
-        }
-    }
-    return NULL;
-}
-
-static void service_destroy(struct service *service)
-{
-    allow_fini(&service->allow);
-    mem_free(service->name);
-    mem_free(service->base);
-    mem_free(service);
-}
-
-static char *copy_text(const char *text)
-{
-    size_t size = strlen(text) + 1;
-    return memcpy(mem_zero(size), text, size);
-}
-
-static bool service_fill(const struct connectors *connectors, struct service *service,
-                         const struct service_config *config, struct error *error)
-{
-    service->name = copy_text(config->name);
-    if (config->profile != NULL) {
-        service->profile = profile_named(connectors, config->profile);
-        if (service->profile == NULL) {
-            struct buffer known = {0};
-            for (size_t i = 0; i < connectors->profile_count; i++) {
-                buffer_put_text(&known, i == 0 ? "" : ", ");
-                buffer_put_span(&known, connectors->profiles[i]->name);
-            }
-            error_set(error, ERROR_USAGE, "no profile \"%s\"; there are: %.*s", config->profile,
-                      SPAN_FORMAT(buffer_span(&known)));
-            buffer_fini(&known);
-            return false;
-        }
-    }
-    if (config->base != NULL && config->base[0] != 0) {
-        service->base = copy_text(config->base);
-        if (!transport_allow_url(&service->allow, config->base, error)) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < config->allow_count; i++) {
-        if (!allow_add(&service->allow, config->allow[i], error)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 bool connectors_add_service(struct connectors *connectors, const struct service_config *config,
                             struct error *error)
 {
+    const struct profile *profile = NULL;
     CHECK(!connectors->is_started);
     if (connectors->service_count == SERVICES_MAX) {
         return error_set(error, ERROR_USAGE, "more than %d services", SERVICES_MAX);
     }
-    if (service_named(connectors, span_of(config->name)) != NULL) {
+    if (lookup_find(&connectors->services_by_name, span_of(config->name)) != NULL) {
         return error_set(error, ERROR_USAGE, "service %s: given twice", config->name);
     }
-    struct service *service = mem_zero(sizeof(*service));
-    if (!service_fill(connectors, service, config, error)) {
-        service_destroy(service);
+    if (config->profile != NULL) {
+        profile = profile_named(connectors, config->profile, error);
+        if (profile == NULL) {
+            return error_wrap(error, "service %s", config->name);
+        }
+    }
+    struct service *service = service_create(config, profile, error);
+    if (service == NULL) {
         return error_wrap(error, "service %s", config->name);
     }
     connectors->services = mem_resize(connectors->services, (connectors->service_count + 1) *
                                                                 sizeof(*connectors->services));
     connectors->services[connectors->service_count++] = service;
+    lookup_put(&connectors->services_by_name, &service->by_name, span_of(service->name), service);
+    engine_add_service(connectors->engine, service);
     return true;
+}
+
+static struct service *service_named(const struct connectors *connectors, struct span name)
+{
+    return lookup_find(&connectors->services_by_name, name);
 }
 
 struct service_facts connectors_service_facts(const struct connectors *connectors,
@@ -170,106 +213,47 @@ struct service_facts connectors_service_facts(const struct connectors *connector
     struct service_facts facts = {0};
     if (found != NULL && found->profile != NULL) {
         facts.is_volatile = found->profile->is_volatile;
+        facts.retention_ms = found->profile->retention_ms;
     }
     return facts;
 }
 
-/* --- the thread; "locked" functions want the mutex held --- */
-
-static void wake_taker(struct connectors *connectors)
+bool connectors_check(struct connectors *connectors, const char *service, struct service_check *out)
 {
-    uint64_t one = 1;
-    while (connectors->wake_fd >= 0 && write(connectors->wake_fd, &one, sizeof(one)) < 0) {
-        CHECK(errno == EINTR || errno == EAGAIN);
-        if (errno == EAGAIN) {
-            break; /* the counter is full: the taker is awake enough */
-        }
+    struct service *found = service_named(connectors, span_of(service));
+    CHECK(!connectors->is_started);
+    if (found == NULL) {
+        return false;
     }
+    service_check_run(&connectors->config, found, &connectors->checked);
+    *out = connectors->checked.check;
+    return true;
 }
 
-/* The question has left its list. */
-static void answer_locked(struct connectors *connectors, struct question *question)
-{
-    CHECK(question->answer.verdict != ANSWER_NONE);
-    TAILQ_INSERT_TAIL(&connectors->answered, question, links);
-    wake_taker(connectors);
-}
+/* --- the thread --- */
 
-static void finish(struct connectors *connectors, struct question *question)
+static bool take_incoming(struct connectors *connectors, struct question_list *out)
 {
     pthread_mutex_lock(&connectors->mutex);
-    TAILQ_REMOVE(&connectors->active, question, links);
-    connectors->active_count--;
-    answer_locked(connectors, question);
+    TAILQ_CONCAT(out, &connectors->incoming, links);
+    bool is_stopping = connectors->is_stopping;
     pthread_mutex_unlock(&connectors->mutex);
-}
-
-static void on_reply(void *context, void *owner, const struct transport_reply *reply)
-{
-    struct connectors *connectors = context;
-    struct question *question = owner;
-    if (question_reply(question, reply) ||
-        !question_send(question, connectors->transport, connectors->config.question_ms)) {
-        finish(connectors, question);
-    }
-}
-
-static bool host_is_free_locked(const struct connectors *connectors, struct span authority)
-{
-    uint64_t count = 0;
-    const struct question *question;
-    TAILQ_FOREACH(question, &connectors->active, links)
-    {
-        count += span_equal(question->authority, authority);
-    }
-    return count < connectors->config.per_host;
-}
-
-/* Moves the next question that may be sent to the active ones; NULL when there is none. Those that
- * waited too long are answered on the way. */
-static struct question *next_to_send(struct connectors *connectors)
-{
-    struct question *question, *following, *found = NULL;
-    pthread_mutex_lock(&connectors->mutex);
-    uint64_t now = clock_boot_ms(); /* under the lock: no question in the list is younger */
-    for (question = TAILQ_FIRST(&connectors->waiting); question != NULL; question = following) {
-        following = TAILQ_NEXT(question, links);
-        if (now - question->queued_ms > question->request.wait_ms) {
-            TAILQ_REMOVE(&connectors->waiting, question, links);
-            question_settle(question, ANSWER_UNREACHABLE, "waited_too_long");
-            answer_locked(connectors, question);
-        } else if (connectors->active_count < ACTIVE_MAX &&
-                   host_is_free_locked(connectors, question->authority)) {
-            TAILQ_REMOVE(&connectors->waiting, question, links);
-            TAILQ_INSERT_TAIL(&connectors->active, question, links);
-            connectors->active_count++;
-            found = question;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&connectors->mutex);
-    return found;
-}
-
-static bool is_stopping(struct connectors *connectors)
-{
-    pthread_mutex_lock(&connectors->mutex);
-    bool result = connectors->is_stopping;
-    pthread_mutex_unlock(&connectors->mutex);
-    return result;
+    return !is_stopping;
 }
 
 static void *thread_main(void *argument)
 {
     struct connectors *connectors = argument;
-    while (!is_stopping(connectors)) {
-        for (struct question *next; (next = next_to_send(connectors)) != NULL;) {
-            if (!question_send(next, connectors->transport, connectors->config.question_ms)) {
-                finish(connectors, next);
-            }
+    struct question_list batch = TAILQ_HEAD_INITIALIZER(batch);
+    while (take_incoming(connectors, &batch)) {
+        while (!TAILQ_EMPTY(&batch)) {
+            struct question *question = TAILQ_FIRST(&batch);
+            TAILQ_REMOVE(&batch, question, links);
+            engine_ask(connectors->engine, question);
         }
-        transport_run(connectors->transport, POLL_MS, on_reply, connectors);
+        engine_run(connectors->engine, WAIT_MS);
     }
+    TAILQ_CONCAT(&connectors->incoming, &batch, links); /* the lock is not needed any more */
     return NULL;
 }
 
@@ -287,61 +271,72 @@ bool connectors_start(struct connectors *connectors, int wake_fd, struct error *
            error_set(error, ERROR_IO, "cannot start the connectors' thread: %s", strerror(result));
 }
 
-/* --- questions and answers, from other threads --- */
+/* --- questions and reports, from other threads --- */
 
-static bool is_open_locked(const struct connectors *connectors, struct span id)
+/* What is answered without asking: NULL, or why. */
+static const char *answer_at_once(struct question *question, size_t open_count)
 {
-    const struct question_list *const lists[] = {&connectors->waiting, &connectors->active,
-                                                 &connectors->answered};
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        const struct question *question;
-        TAILQ_FOREACH(question, lists[i], links)
-        {
-            if (span_equal(question->request.id, id)) {
-                return true;
-            }
-        }
+    struct service_report *report = &question->answer.report;
+    bool has_profile = question->service != NULL && question->service->profile != NULL;
+    if (has_profile && open_count < QUESTIONS_MAX) {
+        return NULL;
     }
-    return false;
+    report->verdict = has_profile ? ANSWER_UNREACHABLE : ANSWER_NO_PROFILE;
+    report->outcome = has_profile ? OUTCOME_UNKNOWN : OUTCOME_UNSUPPORTED;
+    return has_profile ? "too_many_questions" : "no_profile";
 }
 
 void connectors_ask(struct connectors *connectors, const struct effect_request *request)
 {
-    CHECK(request->kind == EFFECT_ASK);
+    CHECK(request->kind == EFFECT_ASK || request->kind == EFFECT_CANCEL);
+    bool is_answered = false;
     pthread_mutex_lock(&connectors->mutex);
-    if (!is_open_locked(connectors, request->id)) {
-        const struct service *service = service_named(connectors, request->service);
-        struct question *question = question_create(request, service);
-        connectors->question_count++;
-        if (service == NULL || service->profile == NULL) {
-            question_settle(question, ANSWER_NO_PROFILE, "no_profile");
-            answer_locked(connectors, question);
-        } else if (connectors->question_count > QUESTIONS_MAX) {
-            question_settle(question, ANSWER_UNREACHABLE, "too_many_questions");
-            answer_locked(connectors, question);
+    if (lookup_find(&connectors->open, request->id) == NULL) {
+        struct service *service = service_named(connectors, request->service);
+        struct question *question =
+            question_create(request, service, connectors->config.question_ms);
+        const char *word = answer_at_once(question, connectors->open.count);
+        is_answered = word != NULL;
+        lookup_put(&connectors->open, &question->by_id, question->request.id, question);
+        if (is_answered) {
+            answer_set_word(&question->answer, span_of(word));
+            TAILQ_INSERT_TAIL(&connectors->answered, question, links);
         } else {
-            TAILQ_INSERT_TAIL(&connectors->waiting, question, links);
+            TAILQ_INSERT_TAIL(&connectors->incoming, question, links);
         }
     }
     pthread_mutex_unlock(&connectors->mutex);
-    transport_wake(connectors->transport);
+    if (is_answered) {
+        wake_taker(connectors);
+    } else {
+        engine_wake(connectors->engine);
+    }
 }
 
 bool connectors_take_report(struct connectors *connectors, struct service_report *out)
 {
     pthread_mutex_lock(&connectors->mutex);
-    if (connectors->taken != NULL) {
-        question_destroy(connectors->taken);
-    }
+    struct question *done = connectors->taken;
+    struct probed *done_probed = connectors->taken_probed;
     struct question *question = TAILQ_FIRST(&connectors->answered);
-    connectors->taken = question;
+    struct probed *probed = question == NULL ? TAILQ_FIRST(&connectors->probed) : NULL;
     if (question != NULL) {
         TAILQ_REMOVE(&connectors->answered, question, links);
-        connectors->question_count--;
-        *out = question->answer;
+        lookup_remove(&connectors->open, &question->by_id);
+        *out = question->answer.report;
+    } else if (probed != NULL) {
+        TAILQ_REMOVE(&connectors->probed, probed, links);
+        connectors->probed_count--;
+        *out = probed->report;
     }
+    connectors->taken = question;
+    connectors->taken_probed = probed;
     pthread_mutex_unlock(&connectors->mutex);
-    return question != NULL;
+    if (done != NULL) {
+        question_destroy(done);
+    }
+    probed_destroy(done_probed);
+    return question != NULL || probed != NULL;
 }
 
 static void questions_destroy(struct question_list *list)
@@ -353,6 +348,22 @@ static void questions_destroy(struct question_list *list)
     }
 }
 
+static void reports_destroy(struct connectors *connectors)
+{
+    while (!TAILQ_EMPTY(&connectors->probed)) {
+        struct probed *probed = TAILQ_FIRST(&connectors->probed);
+        TAILQ_REMOVE(&connectors->probed, probed, links);
+        probed_destroy(probed);
+    }
+    probed_destroy(connectors->taken_probed);
+    if (connectors->taken != NULL) {
+        question_destroy(connectors->taken);
+    }
+    questions_destroy(&connectors->incoming);
+    questions_destroy(&connectors->answered);
+    lookup_fini(&connectors->open);
+}
+
 void connectors_destroy(struct connectors *connectors)
 {
     if (connectors == NULL) {
@@ -362,22 +373,19 @@ void connectors_destroy(struct connectors *connectors)
         pthread_mutex_lock(&connectors->mutex);
         connectors->is_stopping = true;
         pthread_mutex_unlock(&connectors->mutex);
-        transport_wake(connectors->transport);
+        engine_wake(connectors->engine);
         pthread_join(connectors->thread, NULL);
     }
-    transport_destroy(connectors->transport);
-    questions_destroy(&connectors->waiting);
-    questions_destroy(&connectors->active);
-    questions_destroy(&connectors->answered);
-    if (connectors->taken != NULL) {
-        question_destroy(connectors->taken);
-    }
+    engine_destroy(connectors->engine);
+    reports_destroy(connectors);
+    service_checked_fini(&connectors->checked);
     for (size_t i = 0; i < connectors->service_count; i++) {
         service_destroy(connectors->services[i]);
     }
     for (size_t i = 0; i < connectors->profile_count; i++) {
         profile_destroy(connectors->profiles[i]);
     }
+    lookup_fini(&connectors->services_by_name);
     mem_free(connectors->services);
     mem_free(connectors->profiles);
     pthread_mutex_destroy(&connectors->mutex);

@@ -26,9 +26,10 @@ struct service_config {
 };
 
 struct connectors_config {
-    uint64_t question_ms; /* from sending to the end: 5000 */
+    uint64_t question_ms; /* for all requests of a question: 5000; it stands still while the
+                             question waits in our own queue, which request.wait_ms bounds */
     uint64_t body_max;    /* bytes: 4 MiB */
-    uint64_t per_host;    /* at the same time: 16 */
+    uint64_t per_host;    /* requests at the same time, to one endpoint of a service: 16 */
 };
 
 /* The profiles that Salvor ships (comfyui) are loaded already. The caller owns the result. */

@@ -2,31 +2,57 @@
  * Profiles, from YAML. */
 #include "connectors/profile.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
-#include "base/yaml.h"
+#include "connectors/profile_reader.h"
 
-#define PROFILE_KEYS "profile, volatile, status, result, word"
-#define PROBE_KEYS   "request, body, rules"
+#define PROFILE_KEYS                                                              \
+    "profile, volatile, ids, id_characters, retention_ms, rate_per_s, max_body, " \
+    "headers, health, result, word, variants, status, cancel"
+#define VARIANT_KEYS     "name, probe, status, cancel, result, word"
+#define NAME_ALLOWED     "1 to 128 printable characters without blanks"
+#define RETENTION_MS_MAX (UINT64_C(10) * 365 * 24 * 3600 * 1000)
+#define RATE_MAX         100000
 
-/* Puts the line before a message that knows none. */
-static bool at_line(const struct yaml_node *node, struct error *error)
+/* Salvor sends these itself, or must not send them: they would move the request or its end. */
+static const char *const headers_kept[] = {
+    "host",    "connection", "content-length", "transfer-encoding", "te",
+    "trailer", "expect",     "upgrade",        "accept-encoding",   "origin",
+    "cookie",
+};
+
+void profile_problem(struct profile_reader *reader, const struct yaml_node *node,
+                     const char *format, ...)
 {
-    return error_wrap(error, "line %zu", node->line);
+    char text[512];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof(text), format, values);
+    va_end(values);
+    for (char *c = text; *c != 0; c++) {
+        *c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c; /* one line, whatever was found */
+    }
+    if (++reader->problem_count > PROFILE_PROBLEMS_MAX) {
+        return;
+    }
+    buffer_put_text(&reader->problems, reader->file);
+    buffer_put_text(&reader->problems, ": line ");
+    buffer_put_decimal(&reader->problems, node->line);
+    buffer_put_text(&reader->problems, ": ");
+    buffer_put_text(&reader->problems, text);
+    buffer_put_byte(&reader->problems, '\n');
 }
 
-static bool complain(const struct yaml_node *node, struct error *error, const char *what)
-{
-    return error_set(error, ERROR_USAGE, "line %zu: %s", node->line, what);
-}
-
-/* Every key of the mapping must be one of `allowed`, which is a list "a, b, c". */
-static bool check_keys(const struct yaml_node *node, const char *allowed, struct error *error)
+bool profile_check_keys(struct profile_reader *reader, const struct yaml_node *node,
+                        const char *allowed)
 {
     if (node->kind != YAML_KIND_MAPPING) {
-        return error_set(error, ERROR_USAGE, "line %zu: expected a mapping with the keys %s",
-                         node->line, allowed);
+        profile_problem(reader, node, "expected a mapping with the keys %s", allowed);
+        return false;
     }
     for (const struct yaml_node *child = node->first; child != NULL; child = child->next) {
         bool is_known = false;
@@ -36,129 +62,85 @@ static bool check_keys(const struct yaml_node *node, const char *allowed, struct
             rest = rest.size > 0 ? (struct span){rest.data + 1, rest.size - 1} : rest;
         }
         if (!is_known) {
-            return error_set(error, ERROR_USAGE, "line %zu: unknown key \"%.60s\"; allowed: %s",
-                             child->line, child->key.data, allowed);
+            profile_problem(reader, child, "unknown key \"%.60s\"; allowed: %s", child->key.data,
+                            allowed);
         }
     }
     return true;
 }
 
-/* The child, which must be there and of this kind; NULL after an error. */
-static const struct yaml_node *need(const struct yaml_node *node, const char *key,
-                                    enum yaml_kind kind, const char *allowed, struct error *error)
+const struct yaml_node *profile_child(struct profile_reader *reader, const struct yaml_node *node,
+                                      const char *key, enum yaml_kind kind, const char *allowed)
 {
     const struct yaml_node *child = yaml_get(node, key);
+    bool is_good =
+        child == NULL || (child->kind == kind && (kind == YAML_KIND_SCALAR || child->count > 0));
+    if (!is_good) {
+        profile_problem(reader, child, "\"%s\" must be %s", key, allowed);
+    }
+    return is_good ? child : NULL;
+}
+
+const struct yaml_node *profile_need(struct profile_reader *reader, const struct yaml_node *node,
+                                     const char *key, enum yaml_kind kind, const char *allowed)
+{
+    if (yaml_get(node, key) == NULL) {
+        profile_problem(reader, node, "\"%s\" is missing: %s", key, allowed);
+    }
+    return profile_child(reader, node, key, kind, allowed);
+}
+
+void profile_read_number(struct profile_reader *reader, const struct yaml_node *node,
+                         const char *key, uint64_t least, uint64_t most, uint64_t *out)
+{
+    uint64_t number;
+    const struct yaml_node *child =
+        profile_child(reader, node, key, YAML_KIND_SCALAR, "a whole number");
     if (child == NULL) {
-        error_set(error, ERROR_USAGE, "line %zu: \"%s\" is missing: %s", node->line, key, allowed);
-        return NULL;
+        return;
     }
-    if (child->kind != kind || (kind != YAML_KIND_SCALAR && child->count == 0)) {
-        error_set(error, ERROR_USAGE, "line %zu: \"%s\" must be %s", child->line, key, allowed);
-        return NULL;
+    if (!span_to_number(child->text, most, &number) || number < least) {
+        struct number_text from = number_text(least), to = number_text(most);
+        profile_problem(reader, child, "\"%.60s\" is no %s; allowed: a whole number from %s to %s",
+                        child->text.data, key, from.text, to.text);
+        return;
     }
-    return child;
+    *out = number;
 }
 
-static bool starts_with(struct span text, const char *start)
+void profile_read_template(struct profile_reader *reader, const struct yaml_node *node,
+                           struct span text, enum template_place place, struct span *out)
 {
-    size_t size = strlen(start);
-    return text.size >= size && memcmp(text.data, start, size) == 0;
+    struct error error = {0};
+    *out = arena_copy(&reader->profile->arena, text);
+    if (!template_check(text, place, &error)) {
+        profile_problem(reader, node, "%s", error.message);
+    }
 }
 
-/* "GET /queue", "POST /status", "GET {status_url}". */
-static bool read_request(struct arena *arena, const struct yaml_node *node, struct probe *probe,
-                         struct error *error)
+static bool read_truth(struct profile_reader *reader, const struct yaml_node *node, const char *key,
+                       const char *no, const char *yes)
 {
-    struct span target = node->text;
-    struct span method = span_cut(&target, ' ');
-    probe->is_post = span_is(method, "POST");
-    probe->is_absolute = starts_with(target, "{status_url}") || starts_with(target, "{result_url}");
-    bool is_target = (probe->is_absolute || starts_with(target, "/")) && target.size > 0 &&
-                     memchr(target.data, ' ', target.size) == NULL;
-    if ((!probe->is_post && !span_is(method, "GET")) || !is_target) {
-        return complain(node, error,
-                        "a request is \"GET\" or \"POST\", a blank, and a path that begins with "
-                        "/, {status_url} or {result_url}");
+    bool is_yes = node != NULL && span_is(node->text, yes);
+    if (node != NULL && !is_yes && !span_is(node->text, no)) {
+        profile_problem(reader, node, "%s is %s or %s", key, yes, no);
     }
-    probe->target = arena_copy(arena, target);
-    return template_check(probe->target, TEMPLATE_URL, error) || at_line(node, error);
+    return is_yes;
 }
 
-/* Where a restart makes the service forget, its ids can come back as somebody else's. */
-static bool check_proof(const struct profile *profile, const struct rule *rule,
-                        const struct yaml_node *node, struct error *error)
+static void read_pointer(struct profile_reader *reader, const struct yaml_node *node,
+                         const char *key, struct span *out, bool *has)
 {
-    bool is_proved =
-        rule->verdict != ANSWER_COMPLETED || !profile->is_volatile || rule_names_job(rule);
-    return is_proved ||
-           complain(node, error,
-                    "completed of a volatile service needs a proof of whose job it is: a term with "
-                    "{id} or {tag}");
-}
-
-static bool read_rules(struct profile *profile, const struct yaml_node *list, struct probe *probe,
-                       struct error *error)
-{
-    if (list->count > PROFILE_RULES_MAX) {
-        return error_set(error, ERROR_USAGE, "line %zu: more than %d rules", list->line,
-                         PROFILE_RULES_MAX);
+    struct error error = {0};
+    const struct yaml_node *child =
+        profile_child(reader, node, key, YAML_KIND_SCALAR, "a pointer such as /result, or body");
+    if (child == NULL) {
+        return;
     }
-    probe->rules = arena_take(&profile->arena, list->count * sizeof(*probe->rules));
-    for (const struct yaml_node *node = list->first; node != NULL; node = node->next) {
-        if (node->kind != YAML_KIND_SCALAR) {
-            return complain(node, error, "a rule is one line: HTTP [& term]... => VERDICT [flags]");
-        }
-        struct rule *rule = &probe->rules[probe->rule_count++];
-        if (!rule_parse(&profile->arena, node->text, rule, error)) {
-            return at_line(node, error);
-        }
-        if (!check_proof(profile, rule, node, error)) {
-            return false;
-        }
+    *has = true;
+    if (!rule_parse_pointer(&reader->profile->arena, child->text, out, &error)) {
+        profile_problem(reader, child, "%s", error.message);
     }
-    return true;
-}
-
-static bool read_probe(struct profile *profile, const struct yaml_node *node, struct probe *probe,
-                       struct error *error)
-{
-    if (!check_keys(node, PROBE_KEYS, error)) {
-        return false;
-    }
-    const struct yaml_node *request =
-        need(node, "request", YAML_KIND_SCALAR, "\"GET /path\" or \"POST /path\"", error);
-    const struct yaml_node *rules =
-        request == NULL ? NULL
-                        : need(node, "rules", YAML_KIND_SEQUENCE,
-                               "a list of rules, each HTTP [& term]... => VERDICT [flags]", error);
-    const struct yaml_node *body = yaml_get(node, "body");
-    if (rules == NULL || !read_request(&profile->arena, request, probe, error)) {
-        return false;
-    }
-    if (body != NULL) {
-        if (body->kind != YAML_KIND_SCALAR || !probe->is_post) {
-            return complain(body, error, "a body is one text, and goes with POST alone");
-        }
-        probe->body = arena_copy(&profile->arena, body->text);
-        if (!template_check(probe->body, TEMPLATE_BODY, error)) {
-            return at_line(body, error);
-        }
-    }
-    return read_rules(profile, rules, probe, error);
-}
-
-static bool read_pointer(struct profile *profile, const struct yaml_node *root, const char *key,
-                         struct span *out, bool *has, struct error *error)
-{
-    const struct yaml_node *node = yaml_get(root, key);
-    *has = node != NULL;
-    if (node == NULL) {
-        return true;
-    }
-    if (node->kind != YAML_KIND_SCALAR) {
-        return complain(node, error, "expected a pointer such as /result, or body");
-    }
-    return rule_parse_pointer(&profile->arena, node->text, out, error) || at_line(node, error);
 }
 
 static bool is_name(struct span text)
@@ -171,68 +153,245 @@ static bool is_name(struct span text)
     return text.size > 0 && text.size <= 128;
 }
 
-static bool read_head(struct profile *profile, const struct yaml_node *root, struct error *error)
+static void read_name(struct profile_reader *reader, const struct yaml_node *node, const char *key,
+                      struct span *out)
 {
-    const char *name_allowed = "1 to 128 printable characters without blanks";
-    const struct yaml_node *name = need(root, "profile", YAML_KIND_SCALAR, name_allowed, error);
-    const struct yaml_node *forgets =
-        name == NULL
-            ? NULL
-            : need(root, "volatile", YAML_KIND_SCALAR,
-                   "true when a restart makes the service forget its jobs, else false", error);
-    if (forgets == NULL) {
-        return false;
+    const struct yaml_node *name = profile_need(reader, node, key, YAML_KIND_SCALAR, NAME_ALLOWED);
+    if (name != NULL && !is_name(name->text)) {
+        profile_problem(reader, name, "a name is " NAME_ALLOWED);
+    } else if (name != NULL) {
+        *out = arena_copy(&reader->profile->arena, name->text);
     }
-    if (!is_name(name->text)) {
-        return error_set(error, ERROR_USAGE, "line %zu: a profile's name is %s", name->line,
-                         name_allowed);
-    }
-    profile->name = arena_copy(&profile->arena, name->text);
-    profile->is_volatile = span_is(forgets->text, "true");
-    if (!profile->is_volatile && !span_is(forgets->text, "false")) {
-        return complain(forgets, error, "volatile is true or false");
-    }
-    return read_pointer(profile, root, "result", &profile->result, &profile->has_result, error) &&
-           read_pointer(profile, root, "word", &profile->word, &profile->has_word, error);
 }
 
-static bool read_profile(struct profile *profile, const struct yaml_node *root, struct error *error)
+static void read_id_characters(struct profile_reader *reader, const struct yaml_node *root)
 {
-    if (!check_keys(root, PROFILE_KEYS, error) || !read_head(profile, root, error)) {
-        return false;
+    const struct yaml_node *node =
+        profile_child(reader, root, "id_characters", YAML_KIND_SCALAR,
+                      "what ids hold beyond letters and digits, such as \"-_\"");
+    if (node == NULL) {
+        return;
     }
-    const struct yaml_node *status = need(root, "status", YAML_KIND_SEQUENCE,
-                                          "a list of requests, each with " PROBE_KEYS, error);
-    if (status == NULL) {
-        return false;
+    for (size_t i = 0; i < node->text.size; i++) {
+        if (strchr(TEMPLATE_ID_CHARACTERS, node->text.data[i]) == NULL) {
+            profile_problem(reader, node, "\"%.60s\" can not stand in ids; allowed: some of %s",
+                            node->text.data, TEMPLATE_ID_CHARACTERS);
+            return;
+        }
     }
-    if (status->count > PROFILE_PROBES_MAX) {
-        return error_set(error, ERROR_USAGE, "line %zu: more than %d requests", status->line,
-                         PROFILE_PROBES_MAX);
+    reader->profile->id_characters = arena_copy(&reader->profile->arena, node->text);
+}
+
+static bool is_header_name(struct span name)
+{
+    bool is_token = name.size > 0 && name.size <= 128;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        bool is_alphanumeric =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        is_token = is_token && (is_alphanumeric || c == '-' || c == '_');
     }
-    size_t size = status->count * sizeof(*profile->probes);
-    profile->probes = arena_take(&profile->arena, size);
-    memset(profile->probes, 0, size);
-    for (const struct yaml_node *node = status->first; node != NULL; node = node->next) {
-        if (!read_probe(profile, node, &profile->probes[profile->probe_count++], error)) {
+    for (size_t i = 0; is_token && i < sizeof(headers_kept) / sizeof(headers_kept[0]); i++) {
+        is_token = strlen(headers_kept[i]) != name.size ||
+                   strncasecmp(headers_kept[i], name.data, name.size) != 0;
+    }
+    return is_token;
+}
+
+static bool is_header_text(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if ((unsigned char)text.data[i] < ' ' || text.data[i] == 0x7f) {
             return false;
         }
     }
     return true;
 }
 
-struct profile *profile_load(const char *file, struct span yaml, struct error *error)
+static void read_headers(struct profile_reader *reader, const struct yaml_node *root)
 {
-    struct profile *profile = mem_zero(sizeof(*profile));
+    struct profile *profile = reader->profile;
+    const struct yaml_node *list =
+        profile_child(reader, root, "headers", YAML_KIND_MAPPING,
+                      "a mapping from names to values: {Authorization: \"Bearer {token}\"}");
+    if (list != NULL && list->count > PROFILE_HEADERS_MAX) {
+        profile_problem(reader, list, "more than %d headers", PROFILE_HEADERS_MAX);
+        return;
+    }
+    for (const struct yaml_node *node = list == NULL ? NULL : list->first; node != NULL;
+         node = node->next) {
+        if (!is_header_name(node->key)) {
+            profile_problem(reader, node,
+                            "\"%.60s\" is no header that a profile may set; allowed: letters, "
+                            "digits, - and _, and none that HTTP itself needs",
+                            node->key.data);
+        } else if (node->kind != YAML_KIND_SCALAR || node->text.size == 0) {
+            profile_problem(reader, node,
+                            "a header is one text; one that begins with { goes in quotes");
+        } else if (!is_header_text(node->text)) {
+            profile_problem(reader, node,
+                            "a header holds a control byte; allowed: one line of text");
+        } else {
+            struct buffer line = {0};
+            buffer_put_span(&line, node->key);
+            buffer_put_text(&line, ": ");
+            buffer_put_span(&line, node->text);
+            profile_read_template(reader, node, buffer_span(&line), TEMPLATE_HEADER,
+                                  &profile->headers[profile->header_count++]);
+            buffer_fini(&line);
+        }
+    }
+}
+
+static void read_head(struct profile_reader *reader, const struct yaml_node *root)
+{
+    struct profile *profile = reader->profile;
+    read_name(reader, root, "profile", &profile->name);
+    const struct yaml_node *forgets =
+        profile_need(reader, root, "volatile", YAML_KIND_SCALAR,
+                     "true when a restart makes the service forget its jobs, else false");
+    profile->is_volatile = read_truth(reader, forgets, "volatile", "false", "true");
+    const struct yaml_node *ids =
+        profile_child(reader, root, "ids", YAML_KIND_SCALAR, "unique or reused");
+    profile->are_ids_reused = read_truth(reader, ids, "ids", "unique", "reused");
+    read_id_characters(reader, root);
+    profile_read_number(reader, root, "retention_ms", 1, RETENTION_MS_MAX, &profile->retention_ms);
+    profile_read_number(reader, root, "rate_per_s", 1, RATE_MAX, &profile->rate_per_s);
+    profile_read_number(reader, root, "max_body", 1, PROFILE_BODY_MAX, &profile->body_max);
+    read_headers(reader, root);
+}
+
+static struct profile_request *read_probe(struct profile_reader *reader,
+                                          const struct yaml_node *node, const char *key)
+{
+    const struct yaml_node *child =
+        profile_child(reader, node, key, YAML_KIND_MAPPING, "one request");
+    if (child == NULL) {
+        return NULL;
+    }
+    struct profile_request *request = arena_take(&reader->profile->arena, sizeof(*request));
+    profile_read_request(reader, child, RULE_OF_PROBE, request);
+    return request;
+}
+
+/* What a variant does not say itself, the profile says for all. */
+static void read_variant(struct profile_reader *reader, const struct yaml_node *root,
+                         const struct yaml_node *node, struct profile_variant *out)
+{
+    profile_need(reader, node, "status", YAML_KIND_SEQUENCE, "a list of requests");
+    profile_read_requests(reader, node, "status", RULE_OF_STATUS, &out->status);
+    profile_read_requests(reader, node, "cancel", RULE_OF_CANCEL, &out->cancel);
+    const struct yaml_node *has_result = yaml_get(node, "result") != NULL ? node : root;
+    const struct yaml_node *has_word = yaml_get(node, "word") != NULL ? node : root;
+    read_pointer(reader, has_result, "result", &out->result, &out->has_result);
+    read_pointer(reader, has_word, "word", &out->word, &out->has_word);
+}
+
+/* Each must be known by its name, and all but the last by their probes. */
+static void check_variants(struct profile_reader *reader, const struct yaml_node *list)
+{
+    const struct profile *profile = reader->profile;
+    size_t i = 0;
+    for (const struct yaml_node *node = list->first; node != NULL; node = node->next, i++) {
+        if (profile->variants[i].probe == NULL && node->next != NULL) {
+            profile_problem(reader, node,
+                            "\"probe\" is missing: only the last variant, taken when "
+                            "no other is, needs none");
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (span_equal(profile->variants[k].name, profile->variants[i].name)) {
+                profile_problem(reader, node, "two variants of one name");
+            }
+        }
+    }
+}
+
+static void read_variants(struct profile_reader *reader, const struct yaml_node *root)
+{
+    struct profile *profile = reader->profile;
+    const struct yaml_node *list =
+        profile_child(reader, root, "variants", YAML_KIND_SEQUENCE, "a list of variants");
+    size_t count = list == NULL ? 1 : list->count;
+    if (count > PROFILE_VARIANTS_MAX) {
+        profile_problem(reader, list, "more than %d variants", PROFILE_VARIANTS_MAX);
+        return;
+    }
+    size_t size = count * sizeof(*profile->variants);
+    profile->variants = arena_take(&profile->arena, size);
+    memset(profile->variants, 0, size);
+    profile->variant_count = count;
+    if (yaml_get(root, "variants") == NULL) {
+        read_variant(reader, root, root, &profile->variants[0]);
+        return;
+    }
+    if (yaml_get(root, "status") != NULL || yaml_get(root, "cancel") != NULL) {
+        profile_problem(reader, yaml_get(root, "variants"),
+                        "status and cancel stand in each variant, not beside them");
+    }
+    size_t i = 0;
+    for (const struct yaml_node *node = list == NULL ? NULL : list->first; node != NULL;
+         node = node->next, i++) {
+        struct profile_variant *variant = &profile->variants[i];
+        if (profile_check_keys(reader, node, VARIANT_KEYS)) {
+            read_name(reader, node, "name", &variant->name);
+            variant->probe = read_probe(reader, node, "probe");
+            read_variant(reader, root, node, variant);
+        }
+    }
+    if (list != NULL) {
+        check_variants(reader, list);
+    }
+}
+
+static void read_profile(struct profile_reader *reader, struct span yaml)
+{
     struct arena tree = {0};
-    const struct yaml_node *root = yaml_parse(&tree, yaml, error);
-    if (root == NULL || !read_profile(profile, root, error)) {
-        error_wrap(error, "%s", file);
-        profile_destroy(profile);
-        profile = NULL;
+    struct error error = {0};
+    const struct yaml_node *root = yaml_parse(&tree, yaml, &error);
+    if (root == NULL) {
+        reader->problem_count++;
+        buffer_put_text(&reader->problems, reader->file);
+        buffer_put_text(&reader->problems, ": ");
+        buffer_put_text(&reader->problems, error.message);
+        buffer_put_byte(&reader->problems, '\n');
+    } else if (profile_check_keys(reader, root, PROFILE_KEYS)) {
+        read_head(reader, root);
+        reader->profile->health = read_probe(reader, root, "health");
+        read_variants(reader, root);
     }
     arena_fini(&tree);
-    return profile;
+}
+
+struct profile *profile_load(const char *file, struct span yaml, struct error *error)
+{
+    struct profile_reader reader = {.profile = mem_zero(sizeof(struct profile)), .file = file};
+    read_profile(&reader, yaml);
+    if (reader.problem_count > 0) {
+        struct span rest = buffer_span(&reader.problems);
+        struct span first = span_cut(&rest, '\n');
+        struct number_text more = number_text(reader.problem_count - 1);
+        int room = (int)sizeof(error->message) - 40;
+        if (reader.problem_count == 1) {
+            error_set(error, ERROR_USAGE, "%.*s", SPAN_FORMAT(first));
+        } else {
+            error_set(error, ERROR_USAGE, "%.*s (and %s more)",
+                      (int)first.size < room ? (int)first.size : room, first.data, more.text);
+        }
+        profile_destroy(reader.profile);
+        reader.profile = NULL;
+    }
+    buffer_fini(&reader.problems);
+    return reader.profile;
+}
+
+size_t profile_problems(const char *file, struct span yaml, struct buffer *out)
+{
+    struct profile_reader reader = {.profile = mem_zero(sizeof(struct profile)), .file = file};
+    read_profile(&reader, yaml);
+    buffer_put_span(out, buffer_span(&reader.problems));
+    profile_destroy(reader.profile);
+    buffer_fini(&reader.problems);
+    return reader.problem_count;
 }
 
 void profile_destroy(struct profile *profile)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * One question to a service. A decisive verdict counts at once, whatever another probe failed to
- * say: its own rule proved it. "Not found" counts only when every probe said so. */
+ * One question to a service: its life, what is sent, and who judges the replies. */
 #include "connectors/question.h"
 
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "connectors/question_parts.h"
 
 /* The texts of a request that asking needs. */
 #define REQUEST_TEXTS(X) \
@@ -17,41 +17,42 @@
     X(service_job)       \
     X(tag)               \
     X(status_url)        \
+    X(cancel_url)        \
     X(result_url)        \
     X(base)
 
-static struct span without_last_slash(struct span text)
+struct heard heard_open(const struct transport_reply *raw)
 {
-    while (text.size > 0 && text.data[text.size - 1] == '/') {
-        text.size--;
+    struct heard heard = {.raw = raw};
+    if (raw->end == TRANSPORT_REPLIED) {
+        heard.opened = reply_open(raw->http, raw->content_type, raw->body);
     }
-    return text;
+    return heard;
 }
 
-/* "http://host:port" of a URL. */
-static struct span authority_of(struct span url)
+void heard_close(struct heard *heard)
 {
-    size_t slashes = 0, size = 0;
-    while (size < url.size && url.data[size] != '?' && slashes < 3) {
-        slashes += url.data[size] == '/';
-        size++;
-    }
-    return (struct span){url.data, slashes == 3 ? size - 1 : size};
+    reply_close(&heard->opened);
 }
 
-static struct span base_of(const struct question *question)
+bool http_is_unwilling(uint64_t http)
 {
-    struct span own = question->request.base;
-    return without_last_slash(own.size > 0 ? own : span_of(question->service->base));
+    return http == 408 || http == 425 || http == 429 || (http >= 502 && http <= 504);
 }
 
-struct question *question_create(const struct effect_request *request,
-                                 const struct service *service)
+/* --- life and time --- */
+
+struct question *question_create(const struct effect_request *request, struct service *service,
+                                 uint64_t question_ms)
 {
     struct question *question = mem_zero(sizeof(*question));
     size_t size = 0, used = 0;
+    bool is_cancel = request->kind == EFFECT_CANCEL;
+    CHECK(is_cancel || request->kind == EFFECT_ASK || request->kind == EFFECT_NONE);
+    question->request.kind = request->kind;
     question->request.attempt = request->attempt;
-    question->request.wait_ms = request->wait_ms;
+    question->request.submitted_at = request->submitted_at;
+    question->request.is_fresh = request->is_fresh;
     question->service = service;
 #define X(text) size += request->text.size;
     REQUEST_TEXTS(X)
@@ -65,84 +66,111 @@ struct question *question_create(const struct effect_request *request,
     }
     REQUEST_TEXTS(X)
 #undef X
-    if (service != NULL && service->profile != NULL) {
-        struct span status_url = question->request.status_url;
-        bool is_absolute = service->profile->probes[0].is_absolute && status_url.size > 0;
-        question->authority = authority_of(is_absolute ? status_url : base_of(question));
-    }
-    question->answer = (struct service_report){
-        .kind = REPORT_ANSWERED,
+    question->phase = request->kind == EFFECT_NONE ? QUESTION_OF_HEALTH : QUESTION_OF_STATUS;
+    question->answer.report = (struct service_report){
+        .kind = is_cancel ? REPORT_SETTLED : REPORT_ANSWERED,
         .effect = question->request.id,
         .job = question->request.job,
         .attempt = request->attempt,
     };
     question->queued_ms = clock_boot_ms();
+    question->wait_left_ms =
+        request->wait_ms < QUESTION_WAIT_MS_MAX ? request->wait_ms : QUESTION_WAIT_MS_MAX;
+    question->time_left_ms = question_ms;
     return question;
 }
 
 void question_destroy(struct question *question)
 {
+    answer_fini(&question->answer);
     buffer_fini(&question->url);
-    buffer_fini(&question->result);
     mem_free(question->texts);
     mem_free(question);
 }
 
-static struct template_variables variables_of(const struct question *question)
+void question_start_clock(struct question *question, uint64_t now_ms)
+{
+    if (question->time_since == 0) {
+        question->time_since = now_ms;
+    }
+}
+
+uint64_t question_time_left(const struct question *question, uint64_t now_ms)
+{
+    uint64_t used_ms = question->time_since == 0 ? 0 : now_ms - question->time_since;
+    return used_ms < question->time_left_ms ? question->time_left_ms - used_ms : 0;
+}
+
+void question_stop_clock(struct question *question, uint64_t now_ms)
+{
+    uint64_t left_ms = question_time_left(question, now_ms);
+    question->time_used_ms += question->time_since == 0 ? 0 : now_ms - question->time_since;
+    question->time_left_ms = left_ms;
+    question->time_since = 0;
+}
+
+/* --- what is sent --- */
+
+struct span question_base(const struct question *question)
+{
+    struct span own = question->request.base;
+    struct span base = own.size > 0 ? own : span_of(question->service->base);
+    while (base.size > 0 && base.data[base.size - 1] == '/') {
+        base.size--;
+    }
+    return base;
+}
+
+struct template_variables question_variables(const struct question *question)
 {
     const struct effect_request *request = &question->request;
-    return (struct template_variables){.id = request->service_job,
-                                       .tag = request->tag,
-                                       .status_url = request->status_url,
-                                       .result_url = request->result_url};
+    return (struct template_variables){
+        .id = request->service_job,
+        .id_characters = question->service->profile->id_characters,
+        .submitted_at = request->submitted_at,
+        .tag = request->tag,
+        .status_url = request->status_url,
+        .cancel_url = request->cancel_url,
+        .result_url = request->result_url,
+        .token = question->service->token,
+    };
 }
 
-/* Words come from outside: cut, and what is not printable is shown as a question mark. */
-static void set_word(struct question *question, struct span word)
+static struct profile_requests requests_of(const struct question *question)
 {
-    size_t size = word.size < ANSWER_WORD_MAX ? word.size : ANSWER_WORD_MAX;
-    for (size_t i = 0; i < size; i++) {
-        bool is_printable = word.data[i] >= ' ' && word.data[i] <= '~';
-        question->word_text[i] = is_printable ? word.data[i] : '?';
+    if (question->phase == QUESTION_OF_HEALTH) {
+        return (struct profile_requests){.list = question->service->profile->health, .count = 1};
     }
-    question->answer.word = (struct span){question->word_text, size};
+    CHECK(question->variant != NULL);
+    return question->phase == QUESTION_OF_CANCEL ? question->variant->cancel
+                                                 : question->variant->status;
 }
 
-static void settle(struct question *question)
+const struct profile_request *question_due(const struct question *question)
 {
-    struct buffer flags = {0};
-    answer_flags_put(&flags, question->flags);
-    CHECK(flags.size < sizeof(question->flags_text));
-    if (flags.size > 0) {
-        memcpy(question->flags_text, flags.data, flags.size);
-    }
-    question->answer.flags = (struct span){question->flags_text, flags.size};
-    buffer_fini(&flags);
-    if (question->started_ms > 0) {
-        question->answer.latency_ms = clock_boot_ms() - question->started_ms;
-    }
+    struct profile_requests requests = requests_of(question);
+    CHECK(question->step < requests.count);
+    return &requests.list[question->step];
 }
 
-void question_settle(struct question *question, enum answer_verdict verdict, const char *word)
+uint64_t question_pause_ms(const struct question *question)
 {
-    question->answer.verdict = verdict;
-    set_word(question, span_of(word));
-    settle(question);
+    return question_due(question)->confirm_ms;
 }
 
-/* The URL of the probe that is due; false with a word when there is none. */
-static bool build_url(struct question *question, const struct probe *probe, struct error *error)
+bool question_write(struct question *question, const struct profile_request *request,
+                    struct buffer *body, struct error *error)
 {
-    const struct template_variables variables = variables_of(question);
+    const struct template_variables variables = question_variables(question);
     buffer_reset(&question->url);
-    if (!probe->is_absolute) {
-        struct span base = base_of(question);
+    if (!request->is_absolute) {
+        struct span base = question_base(question);
         if (base.size == 0) {
             return error_set(error, ERROR_REFUSED, "no_base");
         }
         buffer_put_span(&question->url, base);
     }
-    if (!template_render(probe->target, TEMPLATE_URL, &variables, &question->url, error)) {
+    if (!template_render(request->target, TEMPLATE_URL, &variables, &question->url, error)) {
         return false;
     }
     for (size_t i = 0; i < question->url.size; i++) {
@@ -150,174 +178,59 @@ static bool build_url(struct question *question, const struct probe *probe, stru
             return error_set(error, ERROR_REFUSED, "bad_url");
         }
     }
-    return true;
+    return template_render(request->body, TEMPLATE_BODY, &variables, body, error);
 }
 
-bool question_send(struct question *question, struct transport *transport, uint64_t question_ms)
+/* --- what the replies mean --- */
+
+static enum question_next hear_health(struct question *question, struct heard *heard)
 {
-    const struct template_variables variables = variables_of(question);
-    const struct probe *probe = &question->service->profile->probes[question->probe];
-    struct buffer body = {0};
-    struct error error = {0};
-    const char *word = NULL;
-    if (question->started_ms == 0) {
-        question->started_ms = clock_boot_ms();
+    const struct profile_request *request = question_due(question);
+    const struct template_variables variables = question_variables(question);
+    struct judgement judgement = {.word = heard->raw->word};
+    if (heard->raw->end == TRANSPORT_REPLIED) {
+        judgement = rules_judge(RULE_OF_PROBE, request->rules, request->rule_count, &heard->opened,
+                                &variables);
     }
-    uint64_t used_ms = clock_boot_ms() - question->started_ms;
-    if (used_ms >= question_ms) {
-        question_settle(question, ANSWER_UNREACHABLE, "timeout");
-        return false;
-    }
-    if (!build_url(question, probe, &error) ||
-        !template_render(probe->body, TEMPLATE_BODY, &variables, &body, &error)) {
-        word = error.message;
-        goto free_body;
-    }
-    struct transport_request request = {
-        .is_post = probe->is_post,
-        .url = buffer_span(&question->url),
-        .body = buffer_span(&body),
-        .allow = &question->service->allow,
-        .timeout_ms = question_ms - used_ms,
-        .owner = question,
-    };
-    bool is_sent = transport_send(transport, &request, &word);
-    CHECK(is_sent == (word == NULL));
-free_body:
-    buffer_fini(&body);
-    if (word != NULL) {
-        question_settle(question, ANSWER_INCONCLUSIVE, word);
-    }
-    return word == NULL;
+    const char *word = judgement.word != NULL ? judgement.word
+                       : judgement.is_absent  ? "absent"
+                       : judgement.is_ok      ? NULL
+                                              : "unmapped";
+    question_note(question, judgement.is_ok ? ANSWER_RUNNING : ANSWER_INCONCLUSIVE, word, heard);
+    return QUESTION_OVER;
 }
 
-/* The result itself where it is short, else where it is and what it was. A text as it is, any other
- * value as JSON: UTF-8 both, since the reply was parsed as JSON. */
-static void set_result(struct question *question, const struct json *value)
+enum question_next question_hear(struct question *question, struct heard *heard, uint64_t now_ms)
 {
-    struct buffer text = {0};
-    if (json_kind(value) == JSON_KIND_TEXT) {
-        buffer_put_span(&text, json_text(value));
+    switch (question->phase) {
+    case QUESTION_OF_STATUS:
+        return question_hear_status(question, heard, now_ms);
+    case QUESTION_OF_CANCEL:
+        return question_hear_cancel(question, heard);
+    case QUESTION_OF_HEALTH:
+        return hear_health(question, heard);
+    case QUESTION_PHASE_NONE:
+        break;
+    }
+    CHECK(!"a question without a phase");
+    return QUESTION_OVER;
+}
+
+enum question_next question_skip(struct question *question, const char *word)
+{
+    if (question->phase == QUESTION_OF_CANCEL) {
+        return question_skip_cancel(question, word);
+    }
+    question_note(question, ANSWER_INCONCLUSIVE, word, NULL);
+    return question->phase == QUESTION_OF_HEALTH ? QUESTION_OVER
+                                                 : question_go_to_status(question, false);
+}
+
+void question_fail(struct question *question, const char *word)
+{
+    if (question_is_cancel(question)) {
+        question_settle_cancel(question, OUTCOME_UNKNOWN, span_of(word));
     } else {
-        json_write(value, &text);
+        question_note(question, ANSWER_UNREACHABLE, word, NULL);
     }
-    if (text.size <= ANSWER_RESULT_MAX) {
-        buffer_put_span(&question->result, buffer_span(&text));
-    } else {
-        struct sha256 digest = sha256_of(buffer_span(&text));
-        struct sha256_text hexadecimal = sha256_text(&digest);
-        const struct template_variables variables = variables_of(question);
-        struct buffer pointer = {0}, reference = {0};
-        struct error ignored = {0};
-        bool is_filled = template_render(question->service->profile->result, TEMPLATE_POINTER,
-                                         &variables, &pointer, &ignored);
-        CHECK(is_filled); /* it found the value just now */
-        for (int with_place = 1; with_place >= 0; with_place--) {
-            buffer_reset(&reference);
-            buffer_put_byte(&reference, '{');
-            if (with_place == 1) {
-                json_put_text(&reference, "url", buffer_span(&question->url));
-                json_put_text(&reference, "pointer", buffer_span(&pointer));
-            }
-            json_put_number(&reference, "bytes", text.size);
-            json_put_text(&reference, "sha256", span_of(hexadecimal.text));
-            buffer_put_byte(&reference, '}');
-            if (reference.size <= ANSWER_RESULT_MAX) {
-                break; /* else even the place is too long to be told */
-            }
-        }
-        buffer_put_span(&question->result, buffer_span(&reference));
-        buffer_fini(&reference);
-        buffer_fini(&pointer);
-    }
-    question->answer.result = buffer_span(&question->result);
-    buffer_fini(&text);
-}
-
-/* What a reply said becomes what the answer says, unless an earlier probe failed: then the answer
- * tells of that one. */
-static void note(struct question *question, enum answer_verdict verdict, const char *word,
-                 const struct transport_reply *reply)
-{
-    bool had_problem = question->answer.verdict == ANSWER_INCONCLUSIVE ||
-                       question->answer.verdict == ANSWER_UNREACHABLE;
-    bool is_problem = verdict == ANSWER_INCONCLUSIVE || verdict == ANSWER_UNREACHABLE;
-    if (had_problem && (verdict == ANSWER_NOT_FOUND || is_problem)) {
-        if (verdict == ANSWER_INCONCLUSIVE) {
-            question->answer.verdict = verdict;
-        }
-        return;
-    }
-    question->answer.verdict = verdict;
-    question->answer.http = reply->http;
-    question->answer.body_sha256 = SPAN_NONE;
-    set_word(question, span_of(word));
-    if (reply->end == TRANSPORT_REPLIED && reply->body.size > 0) {
-        struct sha256 digest = sha256_of(reply->body);
-        question->sha256_text = sha256_text(&digest);
-        question->answer.body_sha256 = span_of(question->sha256_text.text);
-    }
-}
-
-static bool is_decisive(enum answer_verdict verdict)
-{
-    return verdict == ANSWER_PENDING || verdict == ANSWER_RUNNING || verdict == ANSWER_COMPLETED ||
-           verdict == ANSWER_FAILED || verdict == ANSWER_CANCELLED;
-}
-
-static void judge(struct question *question, const struct transport_reply *reply)
-{
-    const struct profile *profile = question->service->profile;
-    const struct probe *probe = &profile->probes[question->probe];
-    const struct template_variables variables = variables_of(question);
-    struct reply opened = reply_open(reply->http, reply->content_type, reply->body);
-    struct judgement judgement = rules_judge(probe->rules, probe->rule_count, &opened, &variables);
-    note(question, judgement.verdict, judgement.word, reply);
-    if (is_decisive(judgement.verdict)) {
-        const struct json *word =
-            profile->has_word ? reply_find(&opened, profile->word, &variables) : NULL;
-        if (json_kind(word) == JSON_KIND_TEXT) {
-            set_word(question, json_text(word));
-        }
-        const struct json *result = profile->has_result && judgement.verdict == ANSWER_COMPLETED
-                                        ? reply_find(&opened, profile->result, &variables)
-                                        : NULL;
-        if (result != NULL) {
-            set_result(question, result);
-        }
-        question->flags = judgement.flags;
-    } else {
-        question->flags |= judgement.flags;
-    }
-    reply_close(&opened);
-}
-
-bool question_reply(struct question *question, const struct transport_reply *reply)
-{
-    bool is_over = false;
-    switch (reply->end) {
-    case TRANSPORT_REPLIED:
-        judge(question, reply);
-        is_over = is_decisive(question->answer.verdict);
-        break;
-    case TRANSPORT_TOO_LARGE:
-        note(question, ANSWER_INCONCLUSIVE, reply->word, reply);
-        break;
-    case TRANSPORT_NO_REPLY: /* the other probes would find the same silence */
-        note(question, ANSWER_UNREACHABLE, reply->word, reply);
-        is_over = true;
-        break;
-    case TRANSPORT_REFUSED:
-        note(question, ANSWER_INCONCLUSIVE, reply->word, reply);
-        is_over = true;
-        break;
-    case TRANSPORT_NONE:
-        CHECK(!"a request that did not end");
-    }
-    question->probe++;
-    is_over = is_over || question->probe == question->service->profile->probe_count;
-    if (is_over) {
-        settle(question);
-    }
-    return is_over;
 }

@@ -3,6 +3,7 @@
  * told at the first mistake. */
 #include <string.h>
 
+#include "base/check.h"
 #include "connectors/rules.h"
 
 enum operands { OPERANDS_NONE, OPERANDS_ONE, OPERANDS_TEXT, OPERANDS_LIST };
@@ -24,22 +25,42 @@ static const struct operator_rule {
 #define OPERATORS_ALLOWED "=, !=, in (…), contains, exists, absent, nonempty, empty"
 
 static const struct verdict_rule {
+    enum rule_purpose purpose;
     const char *word;
     enum answer_verdict verdict;
+    enum effect_outcome outcome;
+    bool is_absent;
     const char *answer_word;
 } verdict_rules[] = {
-    {"pending", ANSWER_PENDING, NULL},
-    {"running", ANSWER_RUNNING, NULL},
-    {"completed", ANSWER_COMPLETED, NULL},
-    {"failed", ANSWER_FAILED, NULL},
-    {"cancelled", ANSWER_CANCELLED, NULL},
-    {"not_found", ANSWER_NOT_FOUND, NULL},
-    {"inconclusive", ANSWER_INCONCLUSIVE, "inconclusive"},
-    {"retry", ANSWER_UNREACHABLE, "retry"},
-    {"auth", ANSWER_INCONCLUSIVE, "auth"},
+#define STATUS(word, verdict, answer)                                       \
+    {                                                                       \
+        RULE_OF_STATUS, word, ANSWER_##verdict, OUTCOME_NONE, false, answer \
+    }
+#define CANCEL(word, outcome)                                             \
+    {                                                                     \
+        RULE_OF_CANCEL, word, ANSWER_NONE, OUTCOME_##outcome, false, NULL \
+    }
+#define PROBE(word, is_absent)                                          \
+    {                                                                   \
+        RULE_OF_PROBE, word, ANSWER_NONE, OUTCOME_NONE, is_absent, NULL \
+    }
+    STATUS("pending", PENDING, NULL),
+    STATUS("running", RUNNING, NULL),
+    STATUS("completed", COMPLETED, NULL),
+    STATUS("failed", FAILED, NULL),
+    STATUS("cancelled", CANCELLED, NULL),
+    STATUS("not_found", NOT_FOUND, NULL),
+    STATUS("inconclusive", INCONCLUSIVE, "inconclusive"),
+    STATUS("retry", UNREACHABLE, "retry"),
+    STATUS("auth", INCONCLUSIVE, "auth"),
+    CANCEL("accepted", ACCEPTED),
+    CANCEL("already_final", ALREADY_FINAL),
+    CANCEL("refused", REFUSED),
+    CANCEL("unsupported", UNSUPPORTED),
+    CANCEL("unknown", UNKNOWN),
+    PROBE("ok", false),
+    PROBE("absent", true),
 };
-#define VERDICTS_ALLOWED \
-    "pending, running, completed, failed, cancelled, not_found, inconclusive, retry, auth"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -263,33 +284,69 @@ static bool parse_term(struct arena *arena, struct span *rest, struct rule_term 
            refuse(error, operand, "value for contains", "\"text\"");
 }
 
-static bool parse_verdict(struct span *rest, struct rule *rule, struct error *error)
+bool rule_parse_term(struct arena *arena, struct span text, struct rule_term *out,
+                     struct error *error)
 {
-    struct span word = next_word(rest);
+    *out = (struct rule_term){0};
+    if (!parse_term(arena, &text, out, error)) {
+        return false;
+    }
+    skip_blanks(&text);
+    return text.size == 0 ||
+           refuse(error, text, "end of a single term", "nothing more: one term alone");
+}
+
+static bool refuse_verdict(enum rule_purpose purpose, struct span word, struct error *error)
+{
+    struct buffer allowed = {0};
     for (size_t i = 0; i < LENGTH(verdict_rules); i++) {
-        if (span_is(word, verdict_rules[i].word)) {
-            rule->verdict = verdict_rules[i].verdict;
-            rule->word = verdict_rules[i].answer_word;
+        if (verdict_rules[i].purpose == purpose) {
+            buffer_put_text(&allowed, allowed.size == 0 ? "" : ", ");
+            buffer_put_text(&allowed, verdict_rules[i].word);
         }
     }
-    if (rule->verdict == ANSWER_NONE) {
-        return refuse(error, word, "verdict", VERDICTS_ALLOWED);
+    buffer_put_byte(&allowed, 0);
+    refuse(error, word, "verdict", allowed.data);
+    buffer_fini(&allowed);
+    return false;
+}
+
+static bool parse_verdict(enum rule_purpose purpose, struct span *rest, struct rule *rule,
+                          struct error *error)
+{
+    struct span word = next_word(rest);
+    bool is_found = false;
+    for (size_t i = 0; i < LENGTH(verdict_rules); i++) {
+        const struct verdict_rule *row = &verdict_rules[i];
+        if (row->purpose == purpose && span_is(word, row->word)) {
+            is_found = true;
+            rule->verdict = row->verdict;
+            rule->outcome = row->outcome;
+            rule->is_absent = row->is_absent;
+            rule->word = row->answer_word;
+        }
+    }
+    if (!is_found) {
+        return refuse_verdict(purpose, word, error);
     }
     for (word = next_word(rest); word.size > 0; word = next_word(rest)) {
         unsigned flag = 0;
         while (flag < ANSWER_FLAG_COUNT && !span_is(word, flag_words[flag])) {
             flag++;
         }
-        if (flag == ANSWER_FLAG_COUNT) {
-            return refuse(error, word, "flag behind the verdict", FLAGS_ALLOWED);
+        if (flag == ANSWER_FLAG_COUNT || purpose != RULE_OF_STATUS) {
+            return refuse(error, word, "flag behind the verdict",
+                          purpose == RULE_OF_STATUS ? FLAGS_ALLOWED : "none");
         }
         rule->flags |= 1u << flag;
     }
     return true;
 }
 
-bool rule_parse(struct arena *arena, struct span text, struct rule *out, struct error *error)
+bool rule_parse(struct arena *arena, enum rule_purpose purpose, struct span text, struct rule *out,
+                struct error *error)
 {
+    CHECK(purpose != RULE_PURPOSE_NONE);
     struct rule_term *terms = arena_take(arena, RULE_TERMS_MAX * sizeof(*terms));
     memset(terms, 0, RULE_TERMS_MAX * sizeof(*terms));
     *out = (struct rule){.terms = terms};
@@ -308,5 +365,5 @@ bool rule_parse(struct arena *arena, struct span text, struct rule *out, struct 
     if (!span_is(arrow, "=>")) {
         return refuse(error, arrow, "continuation of the rule", "& term, or => verdict");
     }
-    return parse_verdict(&text, out, error);
+    return parse_verdict(purpose, &text, out, error);
 }

@@ -8,24 +8,25 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-static bool names_job(struct span text)
+static bool names_job(struct span text, bool are_ids_reused)
 {
-    return template_uses(text, "id") || template_uses(text, "tag");
+    return template_uses(text, "tag") || (!are_ids_reused && template_uses(text, "id"));
 }
 
-bool rule_names_job(const struct rule *rule)
+bool rule_term_proves(const struct rule_term *term, bool are_ids_reused)
+{
+    /* That something is absent or different says nothing about whose job it is. */
+    if (term->kind == TERM_ABSENT || term->kind == TERM_DIFFERS) {
+        return false;
+    }
+    return names_job(term->pointer, are_ids_reused) ||
+           (term->kind == TERM_EQUALS && names_job(term->values[0].text, are_ids_reused));
+}
+
+bool rule_proves(const struct rule *rule, bool are_ids_reused)
 {
     for (size_t i = 0; i < rule->term_count; i++) {
-        const struct rule_term *term = &rule->terms[i];
-        /* That something is absent or different says nothing about whose job it is. */
-        if (term->kind == TERM_ABSENT || term->kind == TERM_DIFFERS) {
-            continue;
-        }
-        bool is_named = names_job(term->pointer);
-        for (size_t k = 0; k < term->value_count; k++) {
-            is_named = is_named || (term->kind == TERM_EQUALS && names_job(term->values[k].text));
-        }
-        if (is_named) {
+        if (rule_term_proves(&rule->terms[i], are_ids_reused)) {
             return true;
         }
     }
@@ -44,12 +45,8 @@ static bool media_type_ends(struct span type, const char *ending)
 }
 
 /* A service that names no type is taken at its body. */
-static enum reply_form form_of(struct span content_type, struct span body)
+static enum reply_form form_of(struct span type, struct span body)
 {
-    struct span type = span_cut(&content_type, ';');
-    while (type.size > 0 && type.data[type.size - 1] == ' ') {
-        type.size--;
-    }
     if (body.size == 0) {
         return REPLY_EMPTY;
     }
@@ -61,13 +58,29 @@ static enum reply_form form_of(struct span content_type, struct span body)
     return is_json ? REPLY_JSON : REPLY_OTHER;
 }
 
+static bool has_members(const struct json *json)
+{
+    return json_kind(json) == JSON_KIND_OBJECT || json_kind(json) == JSON_KIND_ARRAY;
+}
+
 struct reply reply_open(uint64_t http, struct span content_type, struct span body)
 {
-    struct reply reply = {.http = http, .form = form_of(content_type, body)};
-    if (reply.form == REPLY_JSON) {
+    struct span type = span_cut(&content_type, ';');
+    while (type.size > 0 && type.data[type.size - 1] == ' ') {
+        type.size--;
+    }
+    struct reply reply = {.http = http, .form = form_of(type, body)};
+    /* A server that sets no type may have one guessed, such as rclone's: JSON is then text. */
+    bool is_guess = reply.form == REPLY_OTHER && media_type_is(type, "text/plain");
+    if (reply.form == REPLY_JSON || is_guess) {
         struct error ignored = {0};
         reply.json = json_parse(body, &ignored);
-        reply.form = reply.json != NULL ? REPLY_JSON : REPLY_BAD_JSON;
+        if (is_guess && !has_members(reply.json)) {
+            json_destroy(reply.json);
+            reply.json = NULL;
+        } else {
+            reply.form = reply.json != NULL ? REPLY_JSON : REPLY_BAD_JSON;
+        }
     }
     return reply;
 }
@@ -107,19 +120,41 @@ static bool fill_text(struct span text, const struct template_variables *variabl
     return template_render(text, TEMPLATE_TEXT, variables, out, &ignored);
 }
 
+/* True when all variables of the value were told. */
+static bool is_told(const struct rule_value *value, const struct template_variables *variables)
+{
+    struct buffer text = {0};
+    bool is_filled = value->kind != VALUE_TEXT || fill_text(value->text, variables, &text);
+    buffer_fini(&text);
+    return is_filled;
+}
+
+/* Events know ids as texts alone; a service may know the same id as a number. */
+static bool text_equals(const struct json *found, const struct rule_value *value,
+                        const struct template_variables *variables)
+{
+    struct buffer wanted = {0}, number = {0};
+    struct span text = json_text(found);
+    bool is_text = json_kind(found) == JSON_KIND_TEXT;
+    if (json_kind(found) == JSON_KIND_INTEGER && template_names_job(value->text)) {
+        json_write(found, &number);
+        text = buffer_span(&number);
+        is_text = true;
+    }
+    bool is_equal = is_text && fill_text(value->text, variables, &wanted) &&
+                    span_equal(text, buffer_span(&wanted));
+    buffer_fini(&wanted);
+    buffer_fini(&number);
+    return is_equal;
+}
+
 static bool value_equals(const struct json *found, const struct rule_value *value,
                          const struct template_variables *variables)
 {
     int64_t number;
     switch (value->kind) {
-    case VALUE_TEXT: {
-        struct buffer text = {0};
-        bool is_equal = json_kind(found) == JSON_KIND_TEXT &&
-                        fill_text(value->text, variables, &text) &&
-                        span_equal(json_text(found), buffer_span(&text));
-        buffer_fini(&text);
-        return is_equal;
-    }
+    case VALUE_TEXT:
+        return text_equals(found, value, variables);
     case VALUE_NUMBER:
         return json_number(found, &number) && number == value->number;
     case VALUE_BOOLEAN:
@@ -164,8 +199,8 @@ static bool is_empty(const struct json *found)
     return !has_content;
 }
 
-static bool term_holds(const struct rule_term *term, const struct reply *reply,
-                       const struct template_variables *variables)
+bool rule_term_holds(const struct rule_term *term, const struct reply *reply,
+                     const struct template_variables *variables)
 {
     const struct json *found;
     if (!find_value(reply, term->pointer, variables, &found)) {
@@ -181,7 +216,8 @@ static bool term_holds(const struct rule_term *term, const struct reply *reply,
     case TERM_EMPTY:
         return found != NULL && is_empty(found);
     case TERM_DIFFERS:
-        return found != NULL && !value_equals(found, &term->values[0], variables);
+        return found != NULL && is_told(&term->values[0], variables) &&
+               !value_equals(found, &term->values[0], variables);
     case TERM_CONTAINS:
         return text_contains(found, &term->values[0], variables);
     case TERM_EQUALS:
@@ -211,24 +247,45 @@ static bool rule_matches(const struct rule *rule, const struct reply *reply,
         return false;
     }
     for (size_t i = 0; i < rule->term_count; i++) {
-        if (!term_holds(&rule->terms[i], reply, variables)) {
+        if (!rule_term_holds(&rule->terms[i], reply, variables)) {
             return false;
         }
     }
     return true;
 }
 
-/* The first row that holds the status tells. */
+bool rule_term_is_told(const struct rule_term *term, const struct reply *reply,
+                       const struct template_variables *variables)
+{
+    const struct json *found;
+    bool is_told = find_value(reply, term->pointer, variables, &found) && found != NULL;
+    struct buffer text = {0};
+    for (size_t i = 0; is_told && i < term->value_count; i++) {
+        is_told =
+            term->values[i].kind != VALUE_TEXT || fill_text(term->values[i].text, variables, &text);
+    }
+    buffer_fini(&text);
+    return is_told;
+}
+
+/* The first row that holds the status tells. A cancel that was not understood may still have
+ * worked, so only who was not let in knows that it did not. */
 static const struct status_default {
     uint16_t least, most;
     enum answer_verdict verdict;
+    enum effect_outcome outcome;
     const char *word;
 } status_defaults[] = {
-    {300, 399, ANSWER_INCONCLUSIVE, "redirect"},   {401, 401, ANSWER_INCONCLUSIVE, "auth"},
-    {403, 403, ANSWER_INCONCLUSIVE, "auth"},       {404, 404, ANSWER_INCONCLUSIVE, "bare_404"},
-    {410, 410, ANSWER_INCONCLUSIVE, "bare_410"},   {408, 408, ANSWER_UNREACHABLE, "unavailable"},
-    {425, 425, ANSWER_UNREACHABLE, "unavailable"}, {429, 429, ANSWER_UNREACHABLE, "unavailable"},
-    {502, 504, ANSWER_UNREACHABLE, "unavailable"}, {500, 599, ANSWER_INCONCLUSIVE, "server_error"},
+    {300, 399, ANSWER_INCONCLUSIVE, OUTCOME_UNKNOWN, "redirect"},
+    {401, 401, ANSWER_INCONCLUSIVE, OUTCOME_REFUSED, "auth"},
+    {403, 403, ANSWER_INCONCLUSIVE, OUTCOME_REFUSED, "auth"},
+    {404, 404, ANSWER_INCONCLUSIVE, OUTCOME_UNKNOWN, "bare_404"},
+    {410, 410, ANSWER_INCONCLUSIVE, OUTCOME_UNKNOWN, "bare_410"},
+    {408, 408, ANSWER_UNREACHABLE, OUTCOME_UNKNOWN, "unavailable"},
+    {425, 425, ANSWER_UNREACHABLE, OUTCOME_UNKNOWN, "unavailable"},
+    {429, 429, ANSWER_UNREACHABLE, OUTCOME_UNKNOWN, "unavailable"},
+    {502, 504, ANSWER_UNREACHABLE, OUTCOME_UNKNOWN, "unavailable"},
+    {500, 599, ANSWER_INCONCLUSIVE, OUTCOME_UNKNOWN, "server_error"},
 };
 
 static const char *const form_words[] = {
@@ -236,20 +293,38 @@ static const char *const form_words[] = {
     [REPLY_BAD_JSON] = "bad_json",  [REPLY_HTML] = "html",      [REPLY_OTHER] = "wrong_type",
 };
 
-struct judgement rules_judge(const struct rule *rules, size_t count, const struct reply *reply,
-                             const struct template_variables *variables)
+/* Only what the purpose may say: the rest stays NONE. */
+static struct judgement judgement_of(enum rule_purpose purpose, enum answer_verdict verdict,
+                                     enum effect_outcome outcome, const char *word)
+{
+    return (struct judgement){
+        .verdict = purpose == RULE_OF_STATUS ? verdict : ANSWER_NONE,
+        .outcome = purpose == RULE_OF_CANCEL ? outcome : OUTCOME_NONE,
+        .word = word,
+    };
+}
+
+struct judgement rules_judge(enum rule_purpose purpose, const struct rule *rules, size_t count,
+                             const struct reply *reply, const struct template_variables *variables)
 {
     bool is_redirect = reply->http >= 300 && reply->http <= 399; /* its body is decoration */
     bool is_readable = reply->form != REPLY_HTML && reply->form != REPLY_BAD_JSON;
     for (size_t i = 0; (is_readable || is_redirect) && i < count; i++) {
-        if (rule_matches(&rules[i], reply, variables)) {
-            return (struct judgement){rules[i].verdict, rules[i].flags, rules[i].word};
+        const struct rule *rule = &rules[i];
+        if (rule_matches(rule, reply, variables)) {
+            struct judgement judgement =
+                judgement_of(purpose, rule->verdict, rule->outcome, rule->word);
+            judgement.is_ok = purpose == RULE_OF_PROBE && !rule->is_absent;
+            judgement.is_absent = purpose == RULE_OF_PROBE && rule->is_absent;
+            judgement.flags = rule->flags;
+            return judgement;
         }
     }
     for (size_t i = 0; i < LENGTH(status_defaults); i++) {
-        if (reply->http >= status_defaults[i].least && reply->http <= status_defaults[i].most) {
-            return (struct judgement){status_defaults[i].verdict, 0, status_defaults[i].word};
+        const struct status_default *row = &status_defaults[i];
+        if (reply->http >= row->least && reply->http <= row->most) {
+            return judgement_of(purpose, row->verdict, row->outcome, row->word);
         }
     }
-    return (struct judgement){ANSWER_INCONCLUSIVE, 0, form_words[reply->form]};
+    return judgement_of(purpose, ANSWER_INCONCLUSIVE, OUTCOME_UNKNOWN, form_words[reply->form]);
 }

@@ -55,6 +55,15 @@ struct rule_term {
     size_t value_count;
 };
 
+/* What a rule judges, and so which verdicts it may have. */
+enum rule_purpose {
+    RULE_PURPOSE_NONE,
+    RULE_OF_STATUS, /* pending running completed failed cancelled not_found inconclusive retry auth
+                     */
+    RULE_OF_CANCEL, /* accepted already_final refused unsupported unknown */
+    RULE_OF_PROBE,  /* ok absent */
+};
+
 /* Texts and terms belong to the arena that rule_parse was given. */
 struct rule {
     struct rule_status {
@@ -63,16 +72,25 @@ struct rule {
     size_t status_count;
     const struct rule_term *terms;
     size_t term_count;
-    enum answer_verdict verdict;
-    unsigned flags;   /* set of 1 << ANSWER_FLAG_… */
-    const char *word; /* static; NULL when the verdict says it all */
+    enum answer_verdict verdict; /* of a status rule */
+    enum effect_outcome outcome; /* of a cancel rule */
+    bool is_absent;              /* of a probe rule */
+    unsigned flags;              /* set of 1 << ANSWER_FLAG_… */
+    const char *word;            /* static; NULL when the verdict says it all */
 };
 
 /* On failure the error says what was found and what is allowed there. */
-__attribute__((warn_unused_result)) bool rule_parse(struct arena *arena, struct span text,
-                                                    struct rule *out, struct error *error);
-/* True when a term of the rule holds {id} or {tag}: the reply must then speak of just this job. */
-bool rule_names_job(const struct rule *rule);
+__attribute__((warn_unused_result)) bool rule_parse(struct arena *arena, enum rule_purpose purpose,
+                                                    struct span text, struct rule *out,
+                                                    struct error *error);
+/* One term on its own, as an identity is. */
+__attribute__((warn_unused_result)) bool
+rule_parse_term(struct arena *arena, struct span text, struct rule_term *out, struct error *error);
+/* True when the term can hold only in a reply about just this job: it asks for {id} or {tag}, or,
+ * where ids come back as other jobs', for {tag}. */
+bool rule_term_proves(const struct rule_term *term, bool are_ids_reused);
+/* True when one of its terms does. */
+bool rule_proves(const struct rule *rule, bool are_ids_reused);
 
 /* A pointer as a rule writes it (`body` is the whole reply, as the pointer ""), copied. */
 __attribute__((warn_unused_result)) bool rule_parse_pointer(struct arena *arena, struct span text,
@@ -84,7 +102,7 @@ enum reply_form {
     REPLY_JSON,
     REPLY_BAD_JSON, /* said to be JSON, and is not */
     REPLY_HTML,     /* a page for people: some proxy's, not the service's */
-    REPLY_OTHER,    /* some other kind of content */
+    REPLY_OTHER,    /* some other kind of content; a text/plain that is an object is JSON */
 };
 
 /* A reply made ready for rules; the body stays the caller's. */
@@ -102,14 +120,24 @@ const struct json *reply_find(const struct reply *reply, struct span pointer,
 
 struct judgement {
     enum answer_verdict verdict;
+    enum effect_outcome outcome;
+    bool is_ok, is_absent; /* of a probe; neither: it says nothing, ask again later */
     unsigned flags;
     const char *word; /* static; NULL, or why nothing is proved */
 };
 
-/* The first of the rules that matches, else the built-in meaning of the status: 401 and 403 are
- * `auth`; 408, 425, 429, 502, 503, 504 unreachable; everything else proves nothing. A page of HTML
- * or broken JSON is no reply of the service, so no rule sees it. */
-struct judgement rules_judge(const struct rule *rules, size_t count, const struct reply *reply,
-                             const struct template_variables *variables);
+/* The first of the rules that matches, else the built-in meaning. Of a status: 401 and 403 are
+ * `auth`; 408, 425, 429, 502, 503, 504 unreachable; everything else proves nothing. Of a cancel:
+ * 401 and 403 refused, everything else unknown. Of a probe: nothing. A page of HTML or broken JSON
+ * is no reply of the service, so no rule sees it. */
+struct judgement rules_judge(enum rule_purpose purpose, const struct rule *rules, size_t count,
+                             const struct reply *reply, const struct template_variables *variables);
+/* True when the term holds: for an identity, which is one term on its own. */
+bool rule_term_holds(const struct rule_term *term, const struct reply *reply,
+                     const struct template_variables *variables);
+/* True when the term could be tried at all: its variables were told, and the reply has something at
+ * its pointer. An identity that can not be tried tells nothing of whose job it is. */
+bool rule_term_is_told(const struct rule_term *term, const struct reply *reply,
+                       const struct template_variables *variables);
 
 #endif

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * Texts of a profile with variables in them. */
+#include "connectors/template.h"
+
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "base/json.h"
-#include "connectors/template.h"
+#include "connectors/secret.h"
 
 enum encoding {
     ENCODING_NONE,
@@ -13,40 +17,87 @@ enum encoding {
     ENCODING_NUMBER,
     ENCODING_POINTER,
     ENCODING_RAW,
+    ENCODING_SEGMENTS, /* as it is, in a path: limited to what harms no path */
 };
 
-/* What a variable's name means in each place; ENCODING_NONE: not allowed there. */
+enum source {
+    SOURCE_NONE,
+    SOURCE_TEXT,
+    SOURCE_ID,
+    SOURCE_URL,
+    SOURCE_UNIX,
+    SOURCE_RFC3339,
+    SOURCE_TOKEN,
+    SOURCE_SECRET, /* named by the variable itself: "env:NAME" */
+};
+
+/* What a variable's name means in each place; ENCODING_NONE: not allowed there. A name that ends in
+ * a colon goes on: {env:NAME}. */
 static const struct variable_rule {
     const char *name; /* static */
+    enum source source;
     enum encoding in[TEMPLATE_PLACE_COUNT];
-    size_t offset;             /* of the value in struct template_variables */
+    size_t offset;             /* of a text in struct template_variables */
     const char *missing, *bad; /* static: words for what went wrong */
-    bool is_url;
 } variable_rules[] = {
-#define PLACES(url, body, pointer, text)                                           \
-    {                                                                              \
-        [TEMPLATE_URL] = ENCODING_##url, [TEMPLATE_BODY] = ENCODING_##body,        \
-        [TEMPLATE_POINTER] = ENCODING_##pointer, [TEMPLATE_TEXT] = ENCODING_##text \
+#define PLACES(url, header, body, pointer, text)                                    \
+    {                                                                               \
+        [TEMPLATE_URL] = ENCODING_##url, [TEMPLATE_HEADER] = ENCODING_##header,     \
+        [TEMPLATE_BODY] = ENCODING_##body, [TEMPLATE_POINTER] = ENCODING_##pointer, \
+        [TEMPLATE_TEXT] = ENCODING_##text                                           \
+    }
+#define ID(name, places)                                      \
+    {                                                         \
+        name, SOURCE_ID, places, VALUE(id), "no_id", "bad_id" \
+    }
+#define TAG(name, places)                                          \
+    {                                                              \
+        name, SOURCE_TEXT, places, VALUE(tag), "no_tag", "bad_tag" \
+    }
+#define URL(member)                                                                             \
+    {                                                                                           \
+#member, SOURCE_URL, PLACES(RAW, NONE, NONE, NONE, NONE), VALUE(member), "no_" #member, \
+            "bad_url"                                                                           \
+    }
+#define TIME(name, source, places)                                     \
+    {                                                                  \
+        name, source, places, 0, "no_submitted_at", "bad_submitted_at" \
+    }
+#define SECRET(name, source, places)                     \
+    {                                                    \
+        name, source, places, 0, "no_token", "bad_token" \
     }
 #define VALUE(member) offsetof(struct template_variables, member)
-    {"id", PLACES(PATH, NUMBER, POINTER, RAW), VALUE(id), "no_id", "bad_id", false},
-    {"id:path", PLACES(PATH, NONE, NONE, NONE), VALUE(id), "no_id", "bad_id", false},
-    {"id:json", PLACES(NONE, JSON, NONE, NONE), VALUE(id), "no_id", "bad_id", false},
-    {"tag", PLACES(PATH, NUMBER, POINTER, RAW), VALUE(tag), "no_tag", "bad_tag", false},
-    {"tag:path", PLACES(PATH, NONE, NONE, NONE), VALUE(tag), "no_tag", "bad_tag", false},
-    {"tag:json", PLACES(NONE, JSON, NONE, NONE), VALUE(tag), "no_tag", "bad_tag", false},
-    {"status_url", PLACES(RAW, NONE, NONE, NONE), VALUE(status_url), "no_status_url", "bad_url",
-     true},
-    {"result_url", PLACES(RAW, NONE, NONE, NONE), VALUE(result_url), "no_result_url", "bad_url",
-     true},
+    ID("id", PLACES(PATH, NONE, NUMBER, POINTER, RAW)),
+    ID("id:path", PLACES(PATH, NONE, NONE, NONE, NONE)),
+    ID("id:raw", PLACES(SEGMENTS, NONE, NONE, NONE, NONE)),
+    ID("id:json", PLACES(NONE, NONE, JSON, NONE, NONE)),
+    TAG("tag", PLACES(PATH, NONE, NUMBER, POINTER, RAW)),
+    TAG("tag:path", PLACES(PATH, NONE, NONE, NONE, NONE)),
+    TAG("tag:json", PLACES(NONE, NONE, JSON, NONE, NONE)),
+    TIME("submitted:unix", SOURCE_UNIX, PLACES(PATH, NONE, NUMBER, NONE, RAW)),
+    TIME("submitted:rfc3339", SOURCE_RFC3339, PLACES(PATH, NONE, JSON, NONE, RAW)),
+    URL(status_url),
+    URL(cancel_url),
+    URL(result_url),
+    SECRET("token", SOURCE_TOKEN, PLACES(NONE, RAW, NONE, NONE, NONE)),
+    SECRET("env:", SOURCE_SECRET, PLACES(PATH, RAW, NONE, NONE, NONE)),
+    SECRET("file:", SOURCE_SECRET, PLACES(NONE, RAW, NONE, NONE, NONE)),
 };
 #define VARIABLES (sizeof(variable_rules) / sizeof(variable_rules[0]))
 
+/* NULL when there is none of this name. */
 static const struct variable_rule *variable_named(struct span name)
 {
     for (size_t i = 0; i < VARIABLES; i++) {
-        if (span_is(name, variable_rules[i].name)) {
-            return &variable_rules[i];
+        const struct variable_rule *rule = &variable_rules[i];
+        size_t size = strlen(rule->name);
+        bool is_found = rule->source == SOURCE_SECRET
+                            ? name.size > size && memcmp(name.data, rule->name, size) == 0 &&
+                                  secret_is_source(name)
+                            : span_is(name, rule->name);
+        if (is_found) {
+            return rule;
         }
     }
     return NULL;
@@ -84,19 +135,21 @@ static struct span piece_cut(struct span *rest, bool *is_variable)
 
 static bool refuse_variable(struct span name, enum template_place place, struct error *error)
 {
-    char allowed[160] = "";
+    struct buffer allowed = {0};
     for (size_t i = 0; i < VARIABLES; i++) {
-        if (variable_rules[i].in[place] != ENCODING_NONE) {
-            size_t used = strlen(allowed);
-            struct span rule = span_of(variable_rules[i].name);
-            CHECK(used + rule.size + 4 < sizeof(allowed));
-            memcpy(allowed + used, " {", 2);
-            memcpy(allowed + used + 2, rule.data, rule.size);
-            memcpy(allowed + used + 2 + rule.size, "}", 2);
+        const struct variable_rule *rule = &variable_rules[i];
+        if (rule->in[place] != ENCODING_NONE) {
+            buffer_put_text(&allowed, " {");
+            buffer_put_text(&allowed, rule->name);
+            bool is_open = rule->source == SOURCE_SECRET;
+            buffer_put_text(&allowed, !is_open ? "}" : rule->name[0] == 'e' ? "NAME}" : "/PATH}");
         }
     }
-    return error_set(error, ERROR_USAGE, "{%.*s} is no variable here; allowed:%s",
-                     SPAN_FORMAT(name), allowed);
+    size_t size = name.size < 60 ? name.size : 60;
+    error_set(error, ERROR_USAGE, "{%.*s} is no variable here; allowed:%.*s", (int)size, name.data,
+              SPAN_FORMAT(buffer_span(&allowed)));
+    buffer_fini(&allowed);
+    return false;
 }
 
 bool template_check(struct span text, enum template_place place, struct error *error)
@@ -113,7 +166,7 @@ bool template_check(struct span text, enum template_place place, struct error *e
         if (rule == NULL || rule->in[place] == ENCODING_NONE) {
             return refuse_variable(piece, place, error);
         }
-        if (rule->is_url && !is_first) {
+        if (rule->source == SOURCE_URL && !is_first) {
             return error_set(error, ERROR_USAGE, "{%s} can only stand at the very start",
                              rule->name);
         }
@@ -127,6 +180,19 @@ bool template_uses(struct span text, const char *variable)
         bool is_variable;
         struct span piece = piece_cut(&text, &is_variable);
         if (is_variable && span_is(piece, variable)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool template_names_job(struct span text)
+{
+    while (text.size > 0) {
+        bool is_variable;
+        struct span piece = piece_cut(&text, &is_variable);
+        const struct variable_rule *rule = is_variable ? variable_named(piece) : NULL;
+        if (rule != NULL && rule->source != SOURCE_TOKEN && rule->source != SOURCE_SECRET) {
             return true;
         }
     }
@@ -191,6 +257,31 @@ static bool is_plain(struct span value)
     return true;
 }
 
+/* An id must not go where it has no business: into a query, out of its folder. */
+static bool is_id(struct span id, struct span characters)
+{
+    for (size_t i = 0; i < id.size; i++) {
+        char c = id.data[i];
+        bool is_alphanumeric =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_alphanumeric &&
+            (characters.size == 0 || memchr(characters.data, c, characters.size) == NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_two_dots(struct span text)
+{
+    for (size_t i = 1; i < text.size; i++) {
+        if (text.data[i] == '.' && text.data[i - 1] == '.') {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* False when the value can not stand there. */
 static bool put_value(struct buffer *out, struct span value, enum encoding encoding)
 {
@@ -211,11 +302,80 @@ static bool put_value(struct buffer *out, struct span value, enum encoding encod
     case ENCODING_RAW:
         buffer_put_span(out, value);
         return true;
+    case ENCODING_SEGMENTS:
+        buffer_put_span(out, value);
+        return !has_dot_segment(value) && !has_two_dots(value);
     case ENCODING_NONE:
         break;
     }
     CHECK(!"template_check let this variable pass");
     return false;
+}
+
+/* Seconds, since that is what services tell. */
+static void put_time(struct buffer *out, enum source source, uint64_t at_ms)
+{
+    time_t seconds = (time_t)(at_ms / 1000);
+    struct tm parts;
+    char text[64];
+    if (source == SOURCE_UNIX) {
+        buffer_put_decimal(out, at_ms / 1000);
+    } else if (gmtime_r(&seconds, &parts) != NULL) {
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+        buffer_put_text(out, text);
+    }
+}
+
+/* The value of one variable, appended to `out`; nothing when nobody told it. False with a word when
+ * it is none that may be used. */
+static bool get_value(const struct variable_rule *rule, struct span name, enum encoding encoding,
+                      const struct template_variables *variables, struct buffer *out,
+                      const char **word)
+{
+    struct span text = SPAN_NONE;
+    *word = rule->bad;
+    switch (rule->source) {
+    case SOURCE_TEXT:
+    case SOURCE_ID:
+    case SOURCE_URL:
+        memcpy(&text, (const char *)variables + rule->offset, sizeof(text));
+        buffer_put_span(out, text);
+        break;
+    case SOURCE_UNIX:
+    case SOURCE_RFC3339:
+        if (variables->submitted_at > 0) {
+            put_time(out, rule->source, variables->submitted_at);
+        }
+        return true;
+    case SOURCE_TOKEN:
+        *word = rule->missing;
+        return variables->token != NULL && secret_read(span_of(variables->token), out, word);
+    case SOURCE_SECRET:
+        return secret_read(name, out, word);
+    case SOURCE_NONE:
+        CHECK(!"a variable without a source");
+    }
+    bool is_limited = variables->id_characters.data != NULL || encoding == ENCODING_SEGMENTS;
+    return rule->source == SOURCE_URL  ? is_plain(text)
+           : rule->source == SOURCE_ID ? !is_limited || is_id(text, variables->id_characters)
+                                       : true;
+}
+
+/* One word for what went wrong; NULL when nothing did. */
+static const char *put_variable(struct span name, enum template_place place,
+                                const struct template_variables *variables, struct buffer *out)
+{
+    const struct variable_rule *rule = variable_named(name);
+    CHECK(rule != NULL);
+    struct buffer value = {0};
+    const char *word = NULL;
+    if (get_value(rule, name, rule->in[place], variables, &value, &word)) {
+        word = value.size == 0                                         ? rule->missing
+               : !put_value(out, buffer_span(&value), rule->in[place]) ? rule->bad
+                                                                       : NULL;
+    }
+    buffer_fini(&value);
+    return word;
 }
 
 bool template_render(struct span text, enum template_place place,
@@ -230,18 +390,12 @@ bool template_render(struct span text, enum template_place place,
             buffer_put_span(out, piece);
             continue;
         }
-        const struct variable_rule *rule = variable_named(piece);
-        CHECK(rule != NULL);
-        struct span value;
-        memcpy(&value, (const char *)variables + rule->offset, sizeof(value));
-        if (value.size == 0) {
-            return error_set(error, ERROR_REFUSED, "%s", rule->missing);
-        }
-        bool is_good = (!rule->is_url || is_plain(value)) && put_value(out, value, rule->in[place]);
-        if (!is_good) {
-            return error_set(error, ERROR_REFUSED, "%s", rule->bad);
+        const char *word = put_variable(piece, place, variables, out);
+        if (word != NULL) {
+            return error_set(error, ERROR_REFUSED, "%s", word);
         }
     }
-    size_t max = place == TEMPLATE_BODY ? TEMPLATE_BODY_MAX : TEMPLATE_URL_MAX;
+    bool is_long = place == TEMPLATE_BODY || place == TEMPLATE_HEADER;
+    size_t max = is_long ? TEMPLATE_BODY_MAX : TEMPLATE_URL_MAX;
     return out->size - start <= max || error_set(error, ERROR_REFUSED, "too_long");
 }

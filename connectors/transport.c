@@ -4,6 +4,7 @@
  * take far longer than our time; CURLOPT_QUICK_EXIT has it left behind instead. */
 #include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
@@ -17,15 +18,18 @@
 #define LOW_SPEED_BYTES      16 /* a second, */
 #define LOW_SPEED_S          4  /* for so long */
 #define CONNECTIONS_KEPT_MAX 64
+#define RETRY_AFTER_S_MAX    600
 
 struct transfer {
     TAILQ_ENTRY(transfer) links;
-    CURL *easy;                /* owned */
-    CURLU *url;                /* owned; the easy handle sends to just what was checked */
-    char *host;                /* owned, of libcurl */
-    const struct allow *allow; /* the request's */
+    CURL *easy;                 /* owned */
+    CURLU *url;                 /* owned; the easy handle sends to just what was checked */
+    char *host;                 /* owned, of libcurl */
+    struct curl_slist *headers; /* owned */
+    const struct allow *allow;  /* the request's */
     struct buffer request_body, body;
     uint64_t body_max;
+    bool is_local; /* through a unix socket: there is no address to judge */
     bool is_too_large, is_refused;
     void *owner;
 };
@@ -33,10 +37,8 @@ struct transfer {
 TAILQ_HEAD(transfer_list, transfer);
 
 struct transport {
-    CURLM *multi;                    /* owned */
-    struct curl_slist *get_headers;  /* owned */
-    struct curl_slist *post_headers; /* owned */
-    struct transfer_list transfers;  /* under way */
+    CURLM *multi;                   /* owned */
+    struct transfer_list transfers; /* under way */
     uint64_t body_max;
 };
 
@@ -49,14 +51,6 @@ struct transport *transport_create(uint64_t body_max)
     transport->multi = curl_multi_init();
     CHECK(transport->multi != NULL);
     curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT_MAX);
-    static const char *const common[] = {"Accept: application/json", "Expect:"};
-    for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
-        transport->get_headers = curl_slist_append(transport->get_headers, common[i]);
-        transport->post_headers = curl_slist_append(transport->post_headers, common[i]);
-    }
-    transport->post_headers =
-        curl_slist_append(transport->post_headers, "Content-Type: application/json");
-    CHECK(transport->get_headers != NULL && transport->post_headers != NULL);
     return transport;
 }
 
@@ -65,6 +59,7 @@ static void transfer_destroy(struct transfer *transfer)
     curl_easy_cleanup(transfer->easy);
     curl_url_cleanup(transfer->url);
     curl_free(transfer->host);
+    curl_slist_free_all(transfer->headers);
     buffer_fini(&transfer->request_body);
     buffer_fini(&transfer->body);
     mem_free(transfer);
@@ -86,8 +81,6 @@ void transport_destroy(struct transport *transport)
         transfer_remove(transport, TAILQ_FIRST(&transport->transfers));
     }
     curl_multi_cleanup(transport->multi);
-    curl_slist_free_all(transport->get_headers);
-    curl_slist_free_all(transport->post_headers);
     curl_global_cleanup();
     mem_free(transport);
 }
@@ -144,7 +137,9 @@ static curl_socket_t on_open_socket(void *closure, curlsocktype purpose,
 {
     struct transfer *transfer = closure;
     (void)purpose;
-    if (!allow_peer(transfer->allow, transfer->host, &address->addr)) {
+    bool is_unix = address->family == AF_UNIX;
+    if (is_unix != transfer->is_local ||
+        (!is_unix && !allow_peer(transfer->allow, transfer->host, &address->addr))) {
         transfer->is_refused = true;
         return CURL_SOCKET_BAD;
     }
@@ -162,6 +157,9 @@ static int on_request(void *closure, char *peer, char *own, int peer_port, int o
     (void)own;
     (void)peer_port;
     (void)own_port;
+    if (transfer->is_local) {
+        return CURL_PREREQFUNC_OK;
+    }
     if (inet_pton(AF_INET, peer, &ipv4.sin_addr) == 1) {
         address = (const struct sockaddr *)&ipv4;
     } else if (inet_pton(AF_INET6, peer, &ipv6.sin6_addr) == 1) {
@@ -198,39 +196,142 @@ static void transfer_set_limits(struct transfer *transfer, uint64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
 }
 
-bool transport_send(struct transport *transport, const struct transport_request *request,
-                    const char **word)
+static bool header_is(struct span line, const char *name)
 {
-    struct transfer *transfer = mem_zero(sizeof(*transfer));
+    struct span found = span_cut(&line, ':');
+    return found.size == strlen(name) && strncasecmp(found.data, name, found.size) == 0;
+}
+
+/* A name, a colon and a value on one line. */
+static bool is_header(struct span line)
+{
+    const char *colon = line.size > 0 ? memchr(line.data, ':', line.size) : NULL;
+    for (size_t i = 0; i < line.size; i++) {
+        unsigned char c = (unsigned char)line.data[i];
+        bool is_in_name = colon != NULL && line.data + i < colon;
+        if (c < ' ' || c == 0x7f || (is_in_name && (c == ' ' || c > '~'))) {
+            return false;
+        }
+    }
+    return colon != NULL && colon > line.data;
+}
+
+static void add_header(struct transfer *transfer, struct span line)
+{
+    struct buffer text = {0};
+    buffer_put_span(&text, line);
+    buffer_put_byte(&text, 0);
+    struct curl_slist *headers = curl_slist_append(transfer->headers, text.data);
+    CHECK(headers != NULL);
+    transfer->headers = headers;
+    buffer_fini(&text);
+}
+
+/* The request's own headers, and Salvor's where it does not set the same. */
+static bool transfer_set_headers(struct transfer *transfer, const struct transport_request *request)
+{
+    /* Without a value libcurl leaves out what it would send of itself. */
+    static const char *const own[][2] = {
+        {"Accept", "Accept: application/json"},
+        {"Expect", "Expect:"},
+        {"Content-Type", "Content-Type: application/json"},
+    };
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (!is_header(request->headers[i])) {
+            return false;
+        }
+        add_header(transfer, request->headers[i]);
+    }
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        bool is_set = false;
+        for (size_t k = 0; k < request->header_count; k++) {
+            is_set = is_set || header_is(request->headers[k], own[i][0]);
+        }
+        bool is_type = strcmp(own[i][0], "Content-Type") == 0;
+        const char *line = is_type && request->body.size == 0 ? "Content-Type:" : own[i][1];
+        if (!is_set) {
+            add_header(transfer, span_of(line));
+        }
+    }
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+    return true;
+}
+
+static void transfer_set_method(struct transfer *transfer, const struct transport_request *request)
+{
+    CURL *easy = transfer->easy;
+    if (request->method == HTTP_POST || request->method == HTTP_PUT) {
+        buffer_put_span(&transfer->request_body, request->body);
+        curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body.size);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+                         request->body.size > 0 ? transfer->request_body.data : "");
+    }
+    if (request->method == HTTP_PUT || request->method == HTTP_DELETE) {
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
+                         request->method == HTTP_PUT ? "PUT" : "DELETE");
+    }
+}
+
+static void transfer_set_place(struct transfer *transfer, const struct transport_request *request)
+{
+    CURL *easy = transfer->easy;
+    curl_easy_setopt(easy, CURLOPT_CURLU, transfer->url);
+    if (request->ca_file != NULL) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
+    }
+    if (request->unix_socket != NULL) {
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+        transfer->is_local = true;
+    }
+    if (request->is_fresh) {
+        /* On a kept connection that turns out dead libcurl would send the request again. */
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
+}
+
+/* Everything that the request asks for; a word when it can not be sent. */
+static const char *transfer_prepare(struct transfer *transfer,
+                                    const struct transport_request *request)
+{
     struct buffer url = {0};
+    bool is_text = request->url.size > 0 && memchr(request->url.data, 0, request->url.size) == NULL;
     buffer_put_span(&url, request->url);
     buffer_put_byte(&url, 0);
-    transfer->url = url_parse(url.data, &transfer->host);
+    transfer->url = is_text ? url_parse(url.data, &transfer->host) : NULL;
     buffer_fini(&url);
-    *word = transfer->url == NULL                         ? "bad_url"
-            : !allow_host(request->allow, transfer->host) ? "host_not_allowed"
-                                                          : NULL;
-    if (*word != NULL) {
-        transfer_destroy(transfer);
-        return false;
+    if (transfer->url == NULL) {
+        return "bad_url";
+    }
+    if (!allow_host(request->allow, transfer->host)) {
+        return "host_not_allowed";
+    }
+    transfer->easy = curl_easy_init();
+    CHECK(transfer->easy != NULL);
+    if (!transfer_set_headers(transfer, request)) {
+        return "bad_header";
     }
     transfer->allow = request->allow;
     transfer->owner = request->owner;
-    transfer->body_max = transport->body_max;
-    transfer->easy = curl_easy_init();
-    CHECK(transfer->easy != NULL);
     curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer);
-    curl_easy_setopt(transfer->easy, CURLOPT_CURLU, transfer->url);
     curl_easy_setopt(transfer->easy, CURLOPT_USERAGENT, "salvor");
-    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
-                     request->is_post ? transport->post_headers : transport->get_headers);
+    transfer_set_method(transfer, request);
+    transfer_set_place(transfer, request);
     transfer_set_limits(transfer, request->timeout_ms);
-    if (request->is_post) {
-        buffer_put_span(&transfer->request_body, request->body);
-        curl_easy_setopt(transfer->easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE, (long)request->body.size);
-        curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS,
-                         request->body.size > 0 ? transfer->request_body.data : "");
+    return NULL;
+}
+
+bool transport_send(struct transport *transport, const struct transport_request *request,
+                    const char **word)
+{
+    CHECK(request->method != HTTP_NONE);
+    struct transfer *transfer = mem_zero(sizeof(*transfer));
+    transfer->body_max = request->body_max > 0 ? request->body_max : transport->body_max;
+    *word = transfer_prepare(transfer, request);
+    if (*word != NULL) {
+        transfer_destroy(transfer);
+        return false;
     }
     TAILQ_INSERT_TAIL(&transport->transfers, transfer, links);
     CHECK(curl_multi_add_handle(transport->multi, transfer->easy) == CURLM_OK);
@@ -248,10 +349,34 @@ static const char *word_of(CURLcode code)
         return "not_connected";
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
         return "tls";
     default:
         return "broken_off";
     }
+}
+
+/* As a URL where libcurl could make it one, else as the service wrote it. */
+static struct span location_of(CURL *easy)
+{
+    char *url = NULL;
+    struct curl_header *header = NULL;
+    curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &url);
+    if (url == NULL &&
+        curl_easy_header(easy, "Location", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
+        url = header->value;
+    }
+    return span_of(url);
+}
+
+/* libcurl reads both forms, seconds and a date. */
+static uint64_t retry_after_ms(CURL *easy)
+{
+    curl_off_t seconds = 0;
+    curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
+    seconds = seconds < 0 ? 0 : seconds > RETRY_AFTER_S_MAX ? RETRY_AFTER_S_MAX : seconds;
+    return (uint64_t)seconds * 1000;
 }
 
 static void transfer_ended(struct transfer *transfer, CURLcode code, transport_done_fn *done,
@@ -274,6 +399,8 @@ static void transfer_ended(struct transfer *transfer, CURLcode code, transport_d
     }
     reply.http = (uint64_t)http;
     reply.content_type = span_of(content_type);
+    reply.location = location_of(transfer->easy);
+    reply.retry_after_ms = retry_after_ms(transfer->easy);
     reply.body = buffer_span(&transfer->body);
     done(context, transfer->owner, &reply);
 }

@@ -10,11 +10,19 @@
 
 struct transport;
 
+enum http_method { HTTP_NONE, HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_DELETE };
+
 struct transport_request {
-    bool is_post;              /* else GET */
-    struct span url;           /* absolute, http or https */
-    struct span body;          /* JSON, for a POST */
+    enum http_method method;
+    struct span url;            /* absolute, http or https */
+    struct span body;           /* JSON, for POST and PUT */
+    const struct span *headers; /* whole lines "Name: value"; one with a control byte is refused */
+    size_t header_count;
     const struct allow *allow; /* borrowed until the request has ended */
+    const char *ca_file;       /* NULL: the system's certificates */
+    const char *unix_socket;   /* NULL: the host of the URL */
+    bool is_fresh;             /* on a connection of its own: it must not be sent twice */
+    uint64_t body_max;         /* bytes of the reply; 0: the transport's */
     uint64_t timeout_ms;       /* the whole request, from now */
     void *owner;               /* handed back when it ends */
 };
@@ -31,8 +39,10 @@ enum transport_end {
 struct transport_reply {
     enum transport_end end;
     uint64_t http; /* status; 0 without one */
-    struct span content_type, body;
-    const char *word; /* static: what went wrong, in one word; NULL when replied */
+    struct span content_type, location, body;
+    uint64_t retry_after_ms; /* from Retry-After, seconds or a date, at most 10 minutes; 0: not
+                                told, or at once */
+    const char *word;        /* static: what went wrong, in one word; NULL when replied */
 };
 
 typedef void transport_done_fn(void *context, void *owner, const struct transport_reply *reply);

@@ -60,11 +60,13 @@ static struct span target_of(struct folding *folding, enum effect_kind kind, con
 
 bool apply_is_carried_out(const struct policy *policy, enum effect_kind kind, const struct job *job)
 {
-    struct span service = kind == EFFECT_RELEASE ? SPAN_NONE : job->text[JOB_TEXT_SERVICE];
+    struct span service = job == NULL ? SPAN_NONE : job->text[JOB_TEXT_SERVICE];
     uint64_t percent = policy_value(policy, service, POLICY_REQUEUE_PERCENT);
+    /* What a person orders is not a rule's to roll out. */
+    bool is_rolled_out = kind != EFFECT_REQUEUE || job->core.cause == REASON_OPERATOR ||
+                         policy_is_rolled_out(percent, job->node.key);
     return kind == EFFECT_ASK ||
-           (policy_value(policy, service, POLICY_EFFECTS) == EFFECTS_APPLY &&
-            (kind != EFFECT_REQUEUE || policy_is_rolled_out(percent, job->node.key)));
+           (policy_value(policy, service, POLICY_EFFECTS) == EFFECTS_APPLY && is_rolled_out);
 }
 
 /* Opens the effect that a decision wants; NULL where effects are only observed. */
@@ -145,12 +147,14 @@ static void decide(struct folding *folding, struct job *job, const struct ruling
         .service = job->text[JOB_TEXT_SERVICE],
         .attempt = job->core.attempt,
         .facts = job->core.fact,
+        .cancel = job->core.cancel,
         .trace = job->text[JOB_TEXT_TRACE],
     };
     if (ruling->action == ACTION_IGNORE) {
         /* What is ignored is what the event says, not what is known of the job. */
         subject.worker = event_text(folding->event, FIELD_WORKER);
         subject.attempt = event_number(folding->event, FIELD_ATTEMPT);
+        subject.cancel = JOB_CANCEL_NONE;
     }
     struct span id = rows_decide(folding, ruling, &subject);
     if (ruling->effect == EFFECT_NONE) {
@@ -254,6 +258,7 @@ static void release(struct folding *folding, struct worker *worker, enum reason 
     struct subject subject = {
         .job = job == NULL ? SPAN_NONE : job->node.key,
         .worker = worker->node.key,
+        .service = job == NULL ? SPAN_NONE : job->text[JOB_TEXT_SERVICE],
         .attempt = job == NULL ? 0 : job->core.attempt,
         .facts = facts,
     };
@@ -366,9 +371,9 @@ void apply_fleet(struct folding *folding, const struct ruling *ruling)
     }
     rows_decide(folding, &told, &(struct subject){0});
     state->fleet.is_held = begins;
+    state->fleet.is_held_by_operator = begins && ruling->reason == REASON_OPERATOR;
     state->fleet.held_since_ms = begins ? state->liveness_ms : 0;
     if (!begins) {
-        state->fleet.is_held_by_operator = false;
         if (ruling->reason != REASON_WORKERS_HEARD) {
             /* Told once, the same silence does not hold everything again. */
             while (state->fallen.count > 0) {

@@ -75,7 +75,11 @@ static struct job *job_held(struct folding *folding)
     struct worker *worker = sender_of(folding);
     struct job *job = fold_job(folding);
     bool is_closed = job != NULL && hold_is_closed(job);
-    if (worker != NULL && !is_closed && hold_is_newer(job, folding->event)) {
+    bool is_word_of_work =
+        folding->event->type == EVENT_JOB_PROGRESS || folding->event->type == EVENT_JOB_HANDED_OFF;
+    bool begins = hold_is_newer(job, folding->event) ||
+                  (is_word_of_work && hold_is_late_start(job, folding->event));
+    if (worker != NULL && !is_closed && begins) {
         hold(folding, worker);
         job = fold_job(folding);
     }
@@ -84,8 +88,11 @@ static struct job *job_held(struct folding *folding)
 
 void fold_progress(struct folding *folding)
 {
+    struct job *job = job_held(folding);
+    struct job_verdict verdict;
     folding->state->counter[COUNTER_PROGRESS]++;
-    (void)job_held(folding);
+    reduce_progress(job, folding->event, &verdict);
+    apply_job(folding, job, &verdict, NULL);
 }
 
 void fold_handed_off(struct folding *folding)
@@ -137,7 +144,6 @@ static void order_fleet(struct folding *folding)
         apply_ignore(folding, REASON_NOT_HELD, SPAN_NONE, SPAN_NONE);
     } else {
         apply_fleet(folding, &ruling);
-        state->fleet.is_held_by_operator = begins;
     }
 }
 

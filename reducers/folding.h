@@ -19,6 +19,7 @@ struct subject {
     struct span job, worker, service;
     uint64_t attempt;
     const struct stream_id *facts; /* JOB_FACT_COUNT of them, or NULL */
+    enum job_cancel cancel;        /* how far the cancel of the attempt came */
     struct span trace;
 };
 
@@ -53,8 +54,8 @@ struct worker *apply_heard(struct folding *folding, struct span id);
 struct worker *apply_worker(struct folding *folding, struct span id);
 /* The worker counts as heard without a word of its own, since the queue says it holds a job. */
 void apply_presence(struct folding *folding, struct worker *worker);
-/* True when the policy has effects of this kind on the job carried out; questions touch nothing, so
- * they are asked in any case. */
+/* True when the policy has effects of this kind on the job carried out (or on the worker that holds
+ * it; NULL: the job is forgotten); questions touch nothing, so they are asked in any case. */
 bool apply_is_carried_out(const struct policy *policy, enum effect_kind kind,
                           const struct job *job);
 /* The worker is silent past its limit; apply_loss judges what that means for its jobs. The caller

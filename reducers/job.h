@@ -88,6 +88,8 @@ enum job_fact { JOB_FACTS(X) JOB_FACT_COUNT };
 
 const char *job_fact_text(enum job_fact fact);
 
+enum job_count { JOB_COUNT_NONE, JOB_COUNT_LOSS, JOB_COUNT_FAILURE, JOB_COUNT_COUNT };
+
 /* What a cancel at the service is for, once it has come to its end. */
 enum job_ending {
     ENDING_NONE,
@@ -139,21 +141,24 @@ struct job_core {
     uint64_t deaths;                  /* workers that were gone while they ran it */
     uint64_t max_retries, timeout_ms; /* only where told */
     uint64_t submitted_at;
-    uint64_t handed_off_ms;  /* deadline clock */
-    uint64_t cancel_due;     /* liveness clock: the cancel's end; 0: none */
-    uint64_t deadline_due;   /* deadline clock; 0: none */
-    uint64_t grace_due;      /* liveness clock; 0: none */
-    uint64_t next_due;       /* liveness clock; 0: none */
-    uint64_t interval_ms;    /* of the last `wait` for the service */
-    uint32_t asks;           /* answers that proved nothing, since the loss */
-    uint32_t refusals;       /* times the queue refused the same belief */
-    enum reason cause;       /* why the attempt is being judged */
-    enum reason next_reason; /* of the requeue that BACKING_OFF waits for */
-    enum effect_kind wanted; /* REQUESTED, HELD and OWED: which effect */
-    enum job_ending ending;  /* a cancel is under way, to this end */
-    enum job_cancel cancel;  /* of the attempt */
+    uint64_t handed_off_ms;    /* deadline clock */
+    uint64_t cancel_due;       /* liveness clock: the cancel's end; 0: none */
+    uint64_t deadline_from_ms; /* deadline clock: when the attempt began */
+    uint64_t deadline_due;     /* deadline clock; 0: none */
+    uint64_t grace_due;        /* liveness clock; 0: none */
+    uint64_t next_due;         /* liveness clock; 0: none */
+    uint64_t interval_ms;      /* of the last `wait` for the service */
+    uint32_t asks;             /* answers that proved nothing, since the loss */
+    uint32_t refusals;         /* times the queue refused the same belief */
+    enum reason cause;         /* why the attempt is being judged */
+    enum reason next_reason;   /* of the requeue that BACKING_OFF waits for */
+    enum effect_kind wanted;   /* REQUESTED, HELD and OWED: which effect */
+    enum job_ending ending;    /* a cancel is under way, to this end */
+    enum job_cancel cancel;    /* of the attempt */
+    enum effect_kind ordered;  /* by an operator, and not carried out yet */
+    enum job_count counted;    /* which of the counts this attempt is in */
     bool is_max_retries_told, is_timeout_told, is_idempotent;
-    bool is_counted;                       /* this attempt's loss or failure is in the counts */
+    bool is_held_by_operator;              /* PARKED until it is resumed */
     bool is_death;                         /* and it is one of `deaths` */
     bool is_touched;                       /* an effect of ours on the queue was asked for */
     bool rests_on_silence;                 /* nothing but silence speaks against the attempt */

@@ -37,7 +37,7 @@
     X(JOB_GONE, "job_gone", "the queue has no such job")                                          \
     X(EFFECT_FAILED, "effect_failed", "the queue could not apply the effect")                     \
     X(ADOPTED, "adopted", "what the queue holds was adopted")                                     \
-    X(POLICY_APPLIES, "policy_applies", "effects were turned on: the owed job is judged anew")    \
+    X(POLICY_CHANGED, "policy_changed", "the policy in force asks for no hold")                   \
     X(OPERATOR, "operator", "an operator's command")                                              \
     X(OLDER_ATTEMPT, "older_attempt", "the event tells of an earlier attempt")                    \
     X(OTHER_HOLDER, "other_holder", "another worker or claim holds this attempt")                 \

@@ -69,7 +69,7 @@ static struct ruling *judge_running(const struct job *before, const struct conte
 {
     /* While our own eyes are doubted, nothing is stopped that may well be somebody's running job.
      */
-    bool is_doubted = context->is_held && before->core.rests_on_silence;
+    bool is_doubted = context->held_for != REASON_NONE && before->core.rests_on_silence;
     switch (verdict_value(out, context, POLICY_ON_RUNNING)) {
     case ON_RUNNING_REQUEUE:
         return retry(before, context, reason, false, out);

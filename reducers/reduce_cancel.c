@@ -7,8 +7,8 @@
 
 #include "base/check.h"
 
-#define CANCEL_MS  5000
-#define CONFIRM_MS 500 /* between two questions whether it has stopped */
+#define CANCEL_MS 5000
+#define AGAIN_MS  500 /* until the next, while the service still shows the job */
 
 #define CANCEL_FACTS                                                                 \
     (FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(HANDED_OFF) | FACT_BIT(LOST) | \
@@ -17,7 +17,7 @@
 bool cancel_is_possible(const struct job *before, const struct context *context,
                         const struct job_verdict *out)
 {
-    return before->text[JOB_TEXT_SERVICE_JOB].size > 0 &&
+    return before->text[JOB_TEXT_SERVICE_JOB].size > 0 && before->core.phase != JOB_QUEUED &&
            verdict_is_rolled_out(out, context, POLICY_SERVICE_CHECK_PERCENT);
 }
 
@@ -30,7 +30,9 @@ struct ruling *reduce_begin_cancel(const struct job *before, const struct contex
     /* From here on more than silence speaks against the attempt, and its deadline has had its say.
      */
     after->rests_on_silence = false;
-    after->deadline_due = after->grace_due = 0;
+    if (ending == ENDING_TIME_OUT) {
+        after->deadline_due = after->grace_due = 0;
+    }
     after->ending = ending;
     after->next_reason = reason;
     after->cancel = JOB_CANCEL_ASKED;
@@ -50,15 +52,21 @@ static struct ruling *retry(const struct job *before, const struct context *cont
     return &out->rulings[0];
 }
 
+bool cancel_leads_to_retry(const struct job_verdict *verdict, const struct context *context)
+{
+    enum job_ending ending = verdict->after.ending;
+    return ending == ENDING_RETRY ||
+           (ending == ENDING_TIME_OUT &&
+            verdict_value(verdict, context, POLICY_ON_TIMEOUT) == ON_TIMEOUT_RETRY);
+}
+
 struct ruling *reduce_end_cancel(const struct job *before, const struct context *context,
                                  enum job_cancel cancel, struct job_verdict *out)
 {
     struct job_core *after = &out->after;
     enum job_ending ending = after->ending;
     enum reason reason = after->next_reason;
-    bool is_retried = ending == ENDING_RETRY ||
-                      (ending == ENDING_TIME_OUT &&
-                       verdict_value(out, context, POLICY_ON_TIMEOUT) == ON_TIMEOUT_RETRY);
+    bool is_retried = cancel_leads_to_retry(out, context);
     CHECK(ending != ENDING_NONE);
     after->ending = ENDING_NONE;
     after->cancel_due = 0;
@@ -68,7 +76,6 @@ struct ruling *reduce_end_cancel(const struct job *before, const struct context 
                    : verdict_request(out, before, reason,
                                      ending == ENDING_FAIL ? EFFECT_FAIL : EFFECT_TIME_OUT);
     ruling->facts |= CANCEL_FACTS;
-    ruling->cancel = cancel;
     return ruling;
 }
 
@@ -78,7 +85,6 @@ static void ask_what_came_of_it(const struct job *before, struct job_verdict *ou
     struct ruling *ruling = verdict_request(out, before, after->next_reason, EFFECT_ASK);
     after->next_due = after->cancel_due;
     ruling->facts |= CANCEL_FACTS;
-    ruling->cancel = after->cancel;
 }
 
 void reduce_cancel_outcome(const struct job *before, const struct event *event,
@@ -95,29 +101,33 @@ void reduce_cancel_outcome(const struct job *before, const struct event *event,
     out->closes = effect_outcome_named(event_text(event, FIELD_OUTCOME));
     out->found = event_text(event, FIELD_FOUND);
     out->after.fact[JOB_FACT_SETTLED] = event->id;
-    out->after.cancel = cancels[out->closes];
-    if (out->after.cancel == JOB_CANCEL_NONE) {
+    enum job_cancel told = cancels[out->closes];
+    bool was_accepted = before->core.cancel == JOB_CANCEL_ACCEPTED;
+    if (told == JOB_CANCEL_NONE) {
         /* It was not reached: a question would not reach it either. */
-        reduce_end_cancel(before, context, JOB_CANCEL_UNKNOWN, out);
-    } else {
-        ask_what_came_of_it(before, out);
+        reduce_end_cancel(before, context, was_accepted ? JOB_CANCEL_ACCEPTED : JOB_CANCEL_UNKNOWN,
+                          out);
+        return;
     }
+    out->after.cancel = was_accepted ? JOB_CANCEL_ACCEPTED : told;
+    ask_what_came_of_it(before, out);
 }
 
-/* Not yet, by the service's word: once more in a while, as long as there is time. */
+/* Not yet, by the service's word: it is cancelled once more in a while, as long as there is time. A
+ * job may have moved from the service's queue to its work while the cancel looked for it there. */
 static struct ruling *wait_or_end(const struct job *before, const struct context *context,
                                   struct job_verdict *out)
 {
     struct job_core *after = &out->after;
-    uint64_t next_ms = context->liveness_ms + CONFIRM_MS;
+    uint64_t next_ms = context->liveness_ms + AGAIN_MS;
     if (after->cancel != JOB_CANCEL_ACCEPTED || next_ms >= after->cancel_due) {
         return reduce_end_cancel(before, context, after->cancel, out);
     }
     verdict_move(out, before, JOB_WAITING);
     after->next_due = next_ms;
     struct ruling *ruling = verdict_rule(out, ACTION_WAIT, after->next_reason);
-    ruling_measure(ruling, MEASURE_BACKOFF_MS, CONFIRM_MS);
-    ruling->cancel = after->cancel;
+    ruling_measure(ruling, MEASURE_BACKOFF_MS, AGAIN_MS);
+    ruling->facts = CANCEL_FACTS;
     return ruling;
 }
 
@@ -143,14 +153,17 @@ void reduce_cancel_next(const struct job *before, const struct context *context,
     CHECK(before->core.ending != ENDING_NONE);
     verdict_init(out, before);
     if (before->core.phase == JOB_WAITING) {
-        ask_what_came_of_it(before, out);
+        struct ruling *ruling =
+            verdict_request(out, before, before->core.next_reason, EFFECT_CANCEL);
+        out->after.next_due = before->core.cancel_due;
+        ruling->facts |= CANCEL_FACTS;
         return;
     }
-    /* The cancel itself was not answered in time: it may have worked all the same. */
-    bool is_unanswered = before->core.phase == JOB_CANCELLING;
-    if (is_unanswered) {
+    /* A cancel that was not answered in time may have worked all the same. */
+    enum job_cancel cancel = before->core.cancel;
+    if (before->core.phase == JOB_CANCELLING) {
         out->closes = OUTCOME_UNKNOWN;
+        cancel = cancel == JOB_CANCEL_ASKED ? JOB_CANCEL_UNKNOWN : cancel;
     }
-    reduce_end_cancel(before, context, is_unanswered ? JOB_CANCEL_UNKNOWN : before->core.cancel,
-                      out);
+    reduce_end_cancel(before, context, cancel, out);
 }

@@ -46,6 +46,15 @@ static bool is_beside(const struct job *before, const struct event *event, struc
     return true;
 }
 
+/* The job is held by an operator: what its failure leads to waits with it. */
+static void wait_for_resume(bool is_final, struct job_verdict *out)
+{
+    enum reason cause = is_final ? REASON_NOT_RETRYABLE : REASON_JOB_FAILED;
+    out->after.cause = cause;
+    struct ruling *ruling = verdict_rule(out, ACTION_HOLD, cause);
+    ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(ENDED);
+}
+
 void reduce_failed(const struct job *before, const struct event *event,
                    const struct context *context, struct job_verdict *out)
 {
@@ -64,19 +73,25 @@ void reduce_failed(const struct job *before, const struct event *event,
     out->after.fact[JOB_FACT_ENDED] = event->id;
     out->after.rests_on_silence = false;
     verdict_keep(out, JOB_TEXT_ERROR, event, FIELD_ERROR);
+    bool may_retry = cancel_leads_to_retry(out, context);
+    if (before->core.ending != ENDING_NONE && !(may_retry && is_final)) {
+        /* It stopped: what the cancel was for can happen. */
+        reduce_end_cancel(before, context, JOB_CANCEL_CONFIRMED, out)->facts |= FACT_BIT(ENDED);
+        return;
+    }
     if (verdict_value(out, context, POLICY_QUEUE_FAILURES) == QUEUE_FAILURES_QUEUE) {
         verdict_move(out, before, is_final ? JOB_FAILED : JOB_QUEUED);
         out->holder = HOLDER_NOBODY;
         return;
     }
-    if (before->core.ending != ENDING_NONE) {
-        reduce_end_cancel(before, context, JOB_CANCEL_CONFIRMED, out)->facts |= FACT_BIT(ENDED);
+    if (before->core.is_held_by_operator) {
+        wait_for_resume(is_final, out);
         return;
     }
     if (is_final) {
         out->after.cause = REASON_NOT_RETRYABLE;
-        out->after.failures += out->after.is_counted ? 0 : 1;
-        out->after.is_counted = true;
+        out->after.failures += out->after.counted == JOB_COUNT_NONE ? 1 : 0;
+        out->after.counted = JOB_COUNT_FAILURE;
         struct ruling *ruling = verdict_request(out, before, REASON_NOT_RETRYABLE, EFFECT_FAIL);
         ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(ENDED);
         return;

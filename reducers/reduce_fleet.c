@@ -35,7 +35,9 @@ bool reduce_fleet(const struct fleet *before, const struct context *context, str
         return false;
     }
     ruling->action = ACTION_RESUME;
-    ruling->reason = is_mass ? REASON_HOLD_EXPIRED : REASON_WORKERS_HEARD;
+    ruling->reason = is_mass        ? REASON_HOLD_EXPIRED
+                     : percent == 0 ? REASON_POLICY_CHANGED
+                                    : REASON_WORKERS_HEARD;
     put_share(ruling, before, context);
     ruling_measure(ruling, MEASURE_HELD_MS, held_ms);
     return true;

@@ -34,6 +34,17 @@ bool hold_is_same(const struct job *job, const struct event *event)
            !claim_differs(job, event);
 }
 
+bool hold_is_late_start(const struct job *job, const struct event *event)
+{
+    if (job->core.cause != REASON_CLAIM_TIMED_OUT || !hold_is_same(job, event)) {
+        return false;
+    }
+    const struct worker_core *holder = &job->holder->core;
+    bool is_there = holder->phase == WORKER_ACTIVE || holder->phase == WORKER_STOPPING;
+    return is_there && !(event_has(event, FIELD_INCARNATION) &&
+                         event_number(event, FIELD_INCARNATION) < holder->incarnation);
+}
+
 static void take_terms(struct job_verdict *out, const struct event *event)
 {
     struct job_core *after = &out->after;
@@ -117,7 +128,7 @@ void reduce_hold(const struct job *before, const struct event *event, const stru
     } else if (!is_claim && before->core.phase == JOB_CLAIMED) {
         take_terms(out, event);
         mark_started(out, event, context);
-    } else if (!is_claim && before->core.cause == REASON_CLAIM_TIMED_OUT) {
+    } else if (!is_claim && hold_is_late_start(before, event)) {
         reduce_started_late(before, context, out);
         take_terms(out, event);
         mark_started(out, event, context);
@@ -167,7 +178,22 @@ void reduce_handed_off(const struct job *before, const struct event *event,
         out->keep |= UINT32_C(1) << told[i].text;
         out->text[told[i].text] = event_text(event, told[i].field);
     }
-    if (loss_is_open(before)) {
+    if (before->core.phase == JOB_CLAIMED) {
+        out->after.next_due = 0; /* It is at work. */
+    }
+    bool is_held = before->core.phase == JOB_CLAIMED || before->core.phase == JOB_STARTED;
+    if (is_held && before->core.grace_due == 0) {
+        verdict_adapt_deadline(out, context); /* The service may have a time of its own. */
+    }
+    if (loss_is_open(before) && verdict_is_rolled_out(out, context, POLICY_SERVICE_CHECK_PERCENT)) {
         reduce_ask(before, out);
+    }
+}
+
+void reduce_progress(const struct job *before, const struct event *event, struct job_verdict *out)
+{
+    verdict_init(out, before);
+    if (before->core.phase == JOB_CLAIMED && hold_is_same(before, event)) {
+        out->after.next_due = 0; /* It is at work. */
     }
 }

@@ -18,7 +18,7 @@ bool loss_is_open(const struct job *before)
     bool is_loss = cause != REASON_JOB_FAILED && cause != REASON_DEADLINE_PASSED;
     enum job_phase phase = before->core.phase;
     return (phase == JOB_ASKING && before->core.ending == ENDING_NONE) ||
-           ((phase == JOB_BACKING_OFF || phase == JOB_HELD) && is_loss);
+           (phase == JOB_BACKING_OFF && is_loss);
 }
 
 void reduce_judge_loss(const struct job *before, const struct context *context,
@@ -41,11 +41,11 @@ static void note_loss(struct job_core *after, const struct worker *worker, enum 
     after->fact[JOB_FACT_WORKER_HEARD] = worker->core.heard_id;
 }
 
-static void request_held(const struct job *before, struct job_verdict *out)
+static void request_held(const struct job *before, enum reason reason, struct job_verdict *out)
 {
     CHECK(before->core.phase == JOB_HELD);
-    struct ruling *ruling =
-        verdict_request(out, before, before->core.next_reason, before->core.wanted);
+    struct ruling *ruling = verdict_request(out, before, reason, before->core.wanted);
+    ruling_tell_duplicate(ruling, &out->after, reason);
     ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(HANDED_OFF) |
                     FACT_BIT(WORKER_HEARD) | FACT_BIT(LOST) | FACT_BIT(ANSWERED);
     ruling_measure(ruling, MEASURE_LOSSES, before->core.losses);
@@ -55,7 +55,7 @@ static void request_held(const struct job *before, struct job_verdict *out)
 void reduce_unheld(const struct job *before, struct job_verdict *out)
 {
     verdict_init(out, before);
-    request_held(before, out);
+    request_held(before, before->core.next_reason, out);
 }
 
 void reduce_loss(const struct job *before, const struct worker *worker, enum reason cause,
@@ -78,36 +78,40 @@ void reduce_loss(const struct job *before, const struct worker *worker, enum rea
      * heard: from here on more than silence speaks against the attempt. */
     after->rests_on_silence = false;
     if (phase == JOB_HELD) {
+        bool was_silence = after->next_reason == REASON_WORKER_SILENT;
+        after->cause = cause;
         after->fact[JOB_FACT_LOST] = context->id;
-        request_held(before, out);
-    } else if (phase == JOB_PARKED && after->cause == REASON_NONE) {
+        request_held(before, was_silence ? cause : after->next_reason, out);
+    } else if (before->core.is_held_by_operator && after->cause == REASON_NONE) {
+        after->rests_on_silence = cause == REASON_WORKER_SILENT;
         note_loss(after, worker, cause, context); /* for the day it is resumed */
     }
 }
 
-/* Back to its holder: what was counted against the attempt is taken back. */
-static void take_back(const struct job *before, const struct context *context, enum reason reason,
-                      struct job_verdict *out)
+/* What was counted against the attempt is taken back. */
+static void clear_loss(struct job_core *after)
 {
-    struct job_core *after = &out->after;
-    bool was_started = !stream_id_is_zero(after->fact[JOB_FACT_STARTED]);
-    verdict_move(out, before, was_started ? JOB_STARTED : JOB_CLAIMED);
-    struct ruling *ruling = verdict_rule(out, ACTION_WAIT, reason);
-    ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(LOST);
-    if (after->is_counted) {
-        CHECK(after->losses > 0);
-        after->losses--;
-        after->is_counted = false;
-    }
-    if (after->is_death) {
-        after->deaths--;
-        after->is_death = false;
-    }
-    after->rests_on_silence = false;
+    /* A failure is somebody's word, and then neither silence nor a missing start decides. */
+    CHECK(after->counted != JOB_COUNT_FAILURE);
+    after->losses -= after->counted == JOB_COUNT_LOSS ? 1 : 0;
+    after->deaths -= after->is_death ? 1 : 0;
+    after->counted = JOB_COUNT_NONE;
+    after->is_death = after->rests_on_silence = false;
     after->cause = after->next_reason = REASON_NONE;
     after->asks = 0;
     after->interval_ms = 0;
-    if (after->phase == JOB_CLAIMED) {
+}
+
+/* Back to its holder. */
+static void take_back(const struct job *before, const struct context *context, enum reason reason,
+                      struct job_verdict *out)
+{
+    bool was_started = !stream_id_is_zero(before->core.fact[JOB_FACT_STARTED]);
+    verdict_move(out, before, was_started ? JOB_STARTED : JOB_CLAIMED);
+    struct ruling *ruling = verdict_rule(out, ACTION_WAIT, reason);
+    ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(LOST);
+    clear_loss(&out->after);
+    if (out->after.phase == JOB_CLAIMED) {
         verdict_run_claim_limit(out, context);
     }
 }
@@ -116,7 +120,12 @@ void reduce_heard_again(const struct job *before, const struct context *context,
                         struct job_verdict *out)
 {
     verdict_init(out, before);
-    if (before->core.rests_on_silence) {
+    if (!before->core.rests_on_silence) {
+        return;
+    }
+    if (before->core.is_held_by_operator) {
+        clear_loss(&out->after); /* An operator's word outlasts a heartbeat. */
+    } else {
         take_back(before, context, REASON_WORKER_HEARD_AGAIN, out);
     }
 }
@@ -145,7 +154,7 @@ static enum effect_kind proved_effect(const struct job_core *core)
     case REASON_NOT_RETRYABLE:
         return EFFECT_FAIL;
     case REASON_OPERATOR:
-        return core->wanted;
+        return core->ordered;
     default:
         return EFFECT_NONE;
     }

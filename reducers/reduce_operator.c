@@ -20,17 +20,21 @@ static struct ruling *order(const struct job *before, const struct event *event,
                             const struct context *context, struct job_verdict *out)
 {
     verdict_keep(out, JOB_TEXT_RESULT, event, FIELD_RESULT);
+    bool is_cancel =
+        event->type == EVENT_OPERATOR_CANCEL && cancel_is_possible(before, context, out);
+    enum effect_kind ordered = ordered_effects[event->type];
     out->after.cause = REASON_OPERATOR;
     out->after.rests_on_silence = false;
-    return event->type == EVENT_OPERATOR_CANCEL && cancel_is_possible(before, context, out)
-               ? reduce_begin_cancel(before, context, ENDING_FAIL, REASON_OPERATOR, out)
-               : verdict_request(out, before, REASON_OPERATOR, ordered_effects[event->type]);
+    out->after.ordered = is_cancel ? EFFECT_CANCEL : ordered;
+    return is_cancel ? reduce_begin_cancel(before, context, ENDING_FAIL, REASON_OPERATOR, out)
+                     : verdict_request(out, before, REASON_OPERATOR, ordered);
 }
 
 /* Parked until it is resumed. */
 static struct ruling *hold(const struct job *before, struct job_verdict *out)
 {
     verdict_move(out, before, JOB_PARKED);
+    out->after.is_held_by_operator = true;
     return verdict_rule(out, ACTION_HOLD, REASON_OPERATOR);
 }
 
@@ -42,7 +46,7 @@ static struct ruling *resume(const struct job *before, const struct context *con
         reduce_unheld(before, out);
         return &out->rulings[0];
     }
-    if (before->core.cause != REASON_NONE) {
+    if (before->holder != NULL && before->core.cause != REASON_NONE) {
         reduce_anew(before, context, out);
         return &out->rulings[0];
     }
@@ -68,7 +72,7 @@ void reduce_operator(const struct job *before, const struct event *event,
         verdict_ignore(out, REASON_JOB_FINISHED);
         return;
     }
-    if (event->type == EVENT_OPERATOR_HOLD && phase != JOB_PARKED) {
+    if (event->type == EVENT_OPERATOR_HOLD && !before->core.is_held_by_operator) {
         ruling = hold(before, out);
     } else if (event->type == EVENT_OPERATOR_HOLD) {
         verdict_ignore(out, REASON_DUPLICATE);

@@ -28,30 +28,9 @@ static void tell_counts(struct ruling *ruling, const struct job_core *after, uin
     ruling_measure(ruling, MEASURE_MAX_RETRIES, max_retries);
 }
 
-static void tell_duplicate(struct ruling *ruling, enum reason reason)
-{
-    if (reason == REASON_SERVICE_UNREACHABLE || reason == REASON_SERVICE_INCONCLUSIVE ||
-        reason == REASON_NO_PROFILE || reason == REASON_SERVICE_PENDING ||
-        reason == REASON_SERVICE_RUNNING) {
-        ruling_measure(ruling, MEASURE_POSSIBLE_DUPLICATE, 1);
-    }
-}
-
 #define RETRY_FACTS                                                                          \
     (FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(HANDED_OFF) | FACT_BIT(WORKER_HEARD) | \
      FACT_BIT(LOST) | FACT_BIT(ANSWERED) | FACT_BIT(ENDED) | FACT_BIT(SETTLED))
-
-/* The fail that the counts ask for; NONE: they allow another try. */
-static enum reason exhausted(const struct job_verdict *out, const struct context *context,
-                             uint64_t max_retries)
-{
-    const struct job_core *after = &out->after;
-    uint64_t poison_after = verdict_value(out, context, POLICY_POISON_AFTER);
-    if (poison_after > 0 && after->is_death && after->deaths >= poison_after) {
-        return REASON_POISON;
-    }
-    return after->losses + after->failures > max_retries ? REASON_RETRIES_EXHAUSTED : REASON_NONE;
-}
 
 static struct ruling *try_again(const struct job *before, const struct context *context,
                                 enum reason reason, struct job_verdict *out)
@@ -61,7 +40,7 @@ static struct ruling *try_again(const struct job *before, const struct context *
     if (delay == 0) {
         struct ruling *ruling =
             verdict_request_or_hold(out, before, context, reason, EFFECT_REQUEUE);
-        tell_duplicate(ruling, reason);
+        ruling_tell_duplicate(ruling, &out->after, reason);
         return ruling;
     }
     verdict_move(out, before, JOB_BACKING_OFF);
@@ -76,28 +55,31 @@ void reduce_retry(const struct job *before, const struct context *context, enum 
                   bool is_failure, struct job_verdict *out)
 {
     struct job_core *after = &out->after;
-    if (!after->is_counted) {
-        after->is_counted = true;
+    if (after->counted == JOB_COUNT_NONE) {
+        after->counted = is_failure ? JOB_COUNT_FAILURE : JOB_COUNT_LOSS;
         after->losses += is_failure ? 0 : 1;
         after->failures += is_failure ? 1 : 0;
     }
     uint64_t max_retries = after->is_max_retries_told
                                ? after->max_retries
                                : verdict_value(out, context, POLICY_MAX_RETRIES);
-    enum reason end = exhausted(out, context, max_retries);
+    uint64_t poison_after = verdict_value(out, context, POLICY_POISON_AFTER);
+    bool is_death_judged = poison_after > 0 && after->is_death;
+    enum reason end = is_death_judged && after->deaths >= poison_after ? REASON_POISON
+                      : after->losses + after->failures > max_retries  ? REASON_RETRIES_EXHAUSTED
+                                                                       : REASON_NONE;
     struct ruling *ruling;
     if (end != REASON_NONE) {
         ruling = verdict_request_or_hold(out, before, context, end, EFFECT_FAIL);
     } else {
         ruling = try_again(before, context, reason, out);
-        ruling->tried |= RULE_BIT(RETRIES_EXHAUSTED);
+        ruling->tried |= RULE_BIT(RETRIES_EXHAUSTED) | (is_death_judged ? RULE_BIT(POISON) : 0);
     }
     ruling->facts |= RETRY_FACTS;
     tell_counts(ruling, after, max_retries);
     if (end == REASON_POISON) {
         ruling_measure(ruling, MEASURE_DEATHS, after->deaths);
-        ruling_measure(ruling, MEASURE_POISON_AFTER,
-                       verdict_value(out, context, POLICY_POISON_AFTER));
+        ruling_measure(ruling, MEASURE_POISON_AFTER, poison_after);
     }
 }
 
@@ -134,7 +116,7 @@ void reduce_next(const struct job *before, const struct context *context, struct
             verdict_request_or_hold(out, before, context, before->core.next_reason, EFFECT_REQUEUE);
         ruling_measure(ruling, MEASURE_LOSSES, before->core.losses);
         ruling_measure(ruling, MEASURE_FAILURES, before->core.failures);
-        tell_duplicate(ruling, before->core.next_reason);
+        ruling_tell_duplicate(ruling, &out->after, before->core.next_reason);
     }
     ruling->facts = RETRY_FACTS;
 }

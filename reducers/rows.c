@@ -113,7 +113,7 @@ static void put_tried(struct buffer *json, uint32_t tried)
 }
 
 static struct span evidence(struct folding *folding, const struct ruling *ruling,
-                            const struct stream_id *facts)
+                            const struct subject *subject)
 {
     struct buffer json = {0};
     bool is_first = true;
@@ -121,14 +121,18 @@ static struct span evidence(struct folding *folding, const struct ruling *ruling
     put_key(&json, "event", &is_first);
     buffer_put_json_string(&json, span_of(event_type_rule(folding->event->type)->name));
     put_key(&json, "facts", &is_first);
-    put_facts(&json, ruling->facts, facts);
+    put_facts(&json, ruling->facts, subject->facts);
     put_key(&json, "measures", &is_first);
     put_measures(&json, ruling);
     put_key(&json, "did_not_match", &is_first);
     put_tried(&json, ruling->tried);
-    if (ruling->cancel != JOB_CANCEL_NONE) {
+    if (subject->cancel != JOB_CANCEL_NONE) {
         put_key(&json, "cancel", &is_first);
-        buffer_put_json_string(&json, span_of(job_cancel_text(ruling->cancel)));
+        buffer_put_json_string(&json, span_of(job_cancel_text(subject->cancel)));
+    }
+    if (ruling->held != EFFECT_NONE) {
+        put_key(&json, "held", &is_first);
+        buffer_put_json_string(&json, span_of(effect_kind_text(ruling->held)));
     }
     if (ruling->word.size > 0) {
         put_key(&json, "said", &is_first);
@@ -169,7 +173,7 @@ struct span rows_decide(struct folding *folding, const struct ruling *ruling,
     decision->worker = keep_span(folding, subject->worker);
     decision->service = keep_span(folding, subject->service);
     decision->attempt = subject->attempt;
-    decision->evidence = evidence(folding, ruling, subject->facts);
+    decision->evidence = evidence(folding, ruling, subject);
     struct span trace = event_text(folding->event, FIELD_TRACE);
     decision->trace = keep_span(folding, trace.size > 0 ? trace : subject->trace);
     return id;

@@ -132,10 +132,10 @@ static void walk_job_core(struct walk *walk, struct job_core *core)
 {
     WALK_ENUM(walk, core->phase, JOB_PHASE_COUNT);
     uint64_t *const numbers[] = {
-        &core->attempt,    &core->losses,       &core->failures,     &core->max_retries,
-        &core->timeout_ms, &core->submitted_at, &core->deadline_due, &core->grace_due,
-        &core->next_due,   &core->interval_ms,  &core->deaths,       &core->handed_off_ms,
-        &core->cancel_due,
+        &core->attempt,    &core->losses,           &core->failures,     &core->max_retries,
+        &core->timeout_ms, &core->submitted_at,     &core->deadline_due, &core->grace_due,
+        &core->next_due,   &core->interval_ms,      &core->deaths,       &core->handed_off_ms,
+        &core->cancel_due, &core->deadline_from_ms,
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         walk_number(walk, numbers[i]);
@@ -147,11 +147,13 @@ static void walk_job_core(struct walk *walk, struct job_core *core)
     WALK_ENUM(walk, core->wanted, EFFECT_KIND_COUNT);
     WALK_ENUM(walk, core->ending, ENDING_COUNT);
     WALK_ENUM(walk, core->cancel, JOB_CANCEL_COUNT);
+    WALK_ENUM(walk, core->ordered, EFFECT_KIND_COUNT);
+    WALK_ENUM(walk, core->counted, JOB_COUNT_COUNT);
     bool *const flags[] = {
         &core->is_max_retries_told,
         &core->is_timeout_told,
         &core->is_idempotent,
-        &core->is_counted,
+        &core->is_held_by_operator,
         &core->is_touched,
         &core->rests_on_silence,
         &core->is_death,

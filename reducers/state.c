@@ -283,7 +283,8 @@ static struct span service_base(const struct state *state, const struct worker *
                                 struct span service, struct span job)
 {
     struct span base = SPAN_NONE;
-    bool is_offered = holder != NULL && offers_service(holder, service, &base);
+    CHECK(holder != NULL); /* Who is asked about is held. */
+    bool is_offered = offers_service(holder, service, &base);
     return is_offered ? base : other_base(state, service, job);
 }
 

@@ -118,6 +118,9 @@ void verdict_move(struct job_verdict *verdict, const struct job *before, enum jo
         after->ending = ENDING_NONE;
         after->cancel_due = 0;
     }
+    if (phase != JOB_PARKED) {
+        after->is_held_by_operator = false;
+    }
     if (rule->is_final || phase == JOB_QUEUED) {
         after->deadline_due = 0;
         after->grace_due = 0;
@@ -150,14 +153,14 @@ struct ruling *verdict_request_or_hold(struct job_verdict *verdict, const struct
                                        const struct context *context, enum reason reason,
                                        enum effect_kind effect)
 {
-    if (!context->is_held || !verdict->after.rests_on_silence) {
+    if (context->held_for == REASON_NONE || !verdict->after.rests_on_silence) {
         return verdict_request(verdict, before, reason, effect);
     }
     verdict_move(verdict, before, JOB_HELD);
     verdict->after.wanted = effect;
     verdict->after.next_reason = reason;
-    struct ruling *ruling = verdict_rule(verdict, ACTION_HOLD, REASON_MASS_LOSS);
-    ruling->word = span_of(effect_kind_text(effect));
+    struct ruling *ruling = verdict_rule(verdict, ACTION_HOLD, context->held_for);
+    ruling->held = effect;
     return ruling;
 }
 
@@ -181,13 +184,15 @@ void verdict_begin_attempt(struct job_verdict *verdict, const struct job *before
     verdict_move(verdict, before, phase);
     struct job_core *after = &verdict->after;
     after->attempt = attempt;
-    after->submitted_at = after->handed_off_ms = after->cancel_due = 0;
+    after->submitted_at = after->handed_off_ms = after->cancel_due = after->deadline_from_ms = 0;
     after->deadline_due = after->grace_due = after->next_due = after->interval_ms = 0;
     after->asks = after->refusals = 0;
     after->cause = after->next_reason = REASON_NONE;
     after->ending = ENDING_NONE;
     after->cancel = JOB_CANCEL_NONE;
-    after->is_counted = after->is_death = after->is_touched = after->rests_on_silence = false;
+    after->ordered = EFFECT_NONE;
+    after->counted = JOB_COUNT_NONE;
+    after->is_death = after->is_touched = after->rests_on_silence = false;
     for (enum job_fact fact = JOB_FACT_CLAIMED; fact < JOB_FACT_COUNT; fact++) {
         after->fact[fact] = (struct stream_id){0, 0};
     }
@@ -199,6 +204,12 @@ void verdict_begin_attempt(struct job_verdict *verdict, const struct job *before
 
 void verdict_run_deadline(struct job_verdict *verdict, const struct context *context)
 {
+    verdict->after.deadline_from_ms = context->deadline_ms;
+    verdict_adapt_deadline(verdict, context);
+}
+
+void verdict_adapt_deadline(struct job_verdict *verdict, const struct context *context)
+{
     struct job_core *after = &verdict->after;
     uint64_t timeout_ms = after->is_timeout_told
                               ? after->timeout_ms
@@ -206,14 +217,16 @@ void verdict_run_deadline(struct job_verdict *verdict, const struct context *con
     bool is_enforced =
         timeout_ms > 0 && verdict_is_rolled_out(verdict, context, POLICY_TIMEOUTS_PERCENT);
     after->grace_due = 0;
-    after->deadline_due = is_enforced ? context->deadline_ms + timeout_ms : 0;
+    after->deadline_due = is_enforced ? after->deadline_from_ms + timeout_ms : 0;
 }
 
 void verdict_run_claim_limit(struct job_verdict *verdict, const struct context *context)
 {
     uint64_t limit_ms = verdict_value(verdict, context, POLICY_CLAIM_TIMEOUT_MS);
+    /* Who handed the job off is at work, whether or not the start was told. */
+    bool is_at_work = !stream_id_is_zero(verdict->after.fact[JOB_FACT_HANDED_OFF]);
     CHECK(verdict->after.phase == JOB_CLAIMED);
-    verdict->after.next_due = limit_ms == 0 ? 0 : context->liveness_ms + limit_ms;
+    verdict->after.next_due = limit_ms == 0 || is_at_work ? 0 : context->liveness_ms + limit_ms;
 }
 
 void verdict_ignore(struct job_verdict *verdict, enum reason reason)
@@ -227,6 +240,19 @@ void verdict_keep(struct job_verdict *verdict, enum job_text text, const struct 
     if (event_has(event, field)) {
         verdict->keep |= UINT32_C(1) << text;
         verdict->text[text] = event_text(event, field);
+    }
+}
+
+void ruling_tell_duplicate(struct ruling *ruling, const struct job_core *after, enum reason reason)
+{
+    static const bool is_unproved[REASON_COUNT] = {
+        [REASON_SERVICE_UNREACHABLE] = true, [REASON_SERVICE_INCONCLUSIVE] = true,
+        [REASON_NO_PROFILE] = true,          [REASON_SERVICE_FORGOT] = true,
+        [REASON_SERVICE_PENDING] = true,     [REASON_SERVICE_RUNNING] = true,
+    };
+    bool is_unconfirmed = after->cancel != JOB_CANCEL_NONE && after->cancel != JOB_CANCEL_CONFIRMED;
+    if (ruling->action == ACTION_REQUEUE && (is_unproved[reason] || is_unconfirmed)) {
+        ruling_measure(ruling, MEASURE_POSSIBLE_DUPLICATE, 1);
     }
 }
 

@@ -12,8 +12,8 @@
 struct context {
     const struct policy *policy; /* borrowed */
     uint64_t liveness_ms, deadline_ms;
-    struct stream_id id; /* of the event being folded */
-    bool is_held;        /* what rests on silence alone waits: too many fell silent at once */
+    struct stream_id id;  /* of the event being folded */
+    enum reason held_for; /* why what rests on silence alone waits; NONE: it does not */
 };
 
 /* Numbers that a decision rests on. X(NAME, "name") */
@@ -72,9 +72,9 @@ struct ruling {
     uint32_t facts;          /* set of 1 << JOB_FACT_…; those that are not told are left out */
     uint32_t measures;       /* set of 1 << MEASURE_… */
     uint64_t measure[MEASURE_COUNT];
-    uint32_t tried;         /* set of 1 << RULE_… */
-    enum job_cancel cancel; /* how far the cancel at the service came */
-    struct span word;       /* what the service or the queue said; from the event */
+    uint32_t tried;        /* set of 1 << RULE_… */
+    enum effect_kind held; /* what waits while the fleet is held */
+    struct span word;      /* what the service or the queue said; from the event */
 };
 
 #define RULINGS_MAX 2
@@ -125,6 +125,8 @@ void verdict_begin_attempt(struct job_verdict *verdict, const struct job *before
                            enum job_phase phase, uint64_t attempt);
 /* Runs the deadline anew, from the event being folded. */
 void verdict_run_deadline(struct job_verdict *verdict, const struct context *context);
+/* The attempt's time is what it is for the service just told; it runs from where it ran. */
+void verdict_adapt_deadline(struct job_verdict *verdict, const struct context *context);
 /* Runs the limit of a claim that is not started, from the event being folded. */
 void verdict_run_claim_limit(struct job_verdict *verdict, const struct context *context);
 /* The event is ignored, with a reason. */
@@ -133,6 +135,9 @@ void verdict_ignore(struct job_verdict *verdict, enum reason reason);
 void verdict_keep(struct job_verdict *verdict, enum job_text text, const struct event *event,
                   enum event_field field);
 void ruling_measure(struct ruling *ruling, enum measure measure, uint64_t number);
+/* Tells of a requeue that it may be a second run: the service was not heard to say that the first
+ * is over, or a cancel was not seen to end it. */
+void ruling_tell_duplicate(struct ruling *ruling, const struct job_core *after, enum reason reason);
 
 /* --- entity reducers; one file each. `before` is never changed. --- */
 
@@ -151,6 +156,11 @@ bool hold_is_same(const struct job *job, const struct event *event);
 /* job.handed_off (reduce_hold.c). */
 void reduce_handed_off(const struct job *before, const struct event *event,
                        const struct context *context, struct job_verdict *out);
+/* job.progress (reduce_hold.c). */
+void reduce_progress(const struct job *before, const struct event *event, struct job_verdict *out);
+/* True when the event is of an attempt whose claim was given up, by its holder of this incarnation:
+ * it is at work after all. */
+bool hold_is_late_start(const struct job *job, const struct event *event);
 /* True while the loss of the attempt is being judged: a hand-off told only now is asked about
  * (reduce_loss.c). */
 bool loss_is_open(const struct job *before);
@@ -167,9 +177,11 @@ void reduce_cancelled(const struct job *before, const struct event *event, struc
 
 /* --- a cancel at the service, and what follows from it (reduce_cancel.c) --- */
 
-/* True when the job is with a service that may be asked to stop it. */
+/* True when the attempt is with a service that may be asked to stop it. */
 bool cancel_is_possible(const struct job *before, const struct context *context,
                         const struct job_verdict *out);
+/* True when a retry follows the cancel that is under way. */
+bool cancel_leads_to_retry(const struct job_verdict *verdict, const struct context *context);
 struct ruling *reduce_begin_cancel(const struct job *before, const struct context *context,
                                    enum job_ending ending, enum reason reason,
                                    struct job_verdict *out);

@@ -71,7 +71,7 @@ uint64_t dispatcher_due_ms(const struct dispatcher *dispatcher)
 static bool send_effect(struct dispatcher *dispatcher, const struct queue_place *place,
                         const struct effect_request *request, struct error *error)
 {
-    if (request->kind == EFFECT_ASK) {
+    if (request->kind == EFFECT_ASK || request->kind == EFFECT_CANCEL) {
         dispatcher->config->asker.ask(dispatcher->config->asker.self, request);
         return true;
     }

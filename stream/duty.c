@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream/duty.h"
 
+#include <stddef.h>
+
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 
 #define TICK_ELAPSED_MAX_MS 1000
-#define ANSWERS_AT_ONCE     64
+#define REPORTS_AT_ONCE     64
+#define REPORT_PARTS_MAX    10
 
 void duty_begin(struct duty *duty)
 {
@@ -104,66 +108,161 @@ bool duty_settle_policy(struct duty *duty, struct error *error)
     return true;
 }
 
-struct field_list {
-    struct span names[ENTRY_FIELDS_MAX], values[ENTRY_FIELDS_MAX];
-    uint32_t count;
+/* --- reports: each kind is one type of event, and each of its fields one member of the report ---
+ */
+
+enum part_kind {
+    PART_NONE,
+    PART_TEXT,
+    PART_NUMBER,
+    PART_HTTP, /* a number; 0 is none */
+    PART_VERDICT,
+    PART_OUTCOME,
+    PART_FOUND,
 };
 
-static void put_text(struct field_list *list, const char *name, struct span value)
+struct report_part {
+    enum event_field field;
+    enum part_kind kind;
+    size_t offset; /* in struct service_report */
+};
+
+struct report_rule {
+    enum event_type type;
+    enum crash_point appended;
+    struct report_part parts[REPORT_PARTS_MAX]; /* up to the first of kind PART_NONE */
+};
+
+#define AT(member) offsetof(struct service_report, member)
+
+static const struct report_rule report_rules[] = {
+    [REPORT_ANSWERED] = {.type = EVENT_SERVICE_ANSWERED,
+                         .appended = CRASH_ANSWER_APPENDED,
+                         .parts = {{FIELD_QUESTION, PART_TEXT, AT(effect)},
+                                   {FIELD_JOB, PART_TEXT, AT(job)},
+                                   {FIELD_ATTEMPT, PART_NUMBER, AT(attempt)},
+                                   {FIELD_VERDICT, PART_VERDICT, AT(verdict)},
+                                   {FIELD_FLAGS, PART_TEXT, AT(flags)},
+                                   {FIELD_HTTP, PART_HTTP, AT(http)},
+                                   {FIELD_LATENCY_MS, PART_NUMBER, AT(latency_ms)},
+                                   {FIELD_WORD, PART_TEXT, AT(word)},
+                                   {FIELD_BODY_SHA256, PART_TEXT, AT(body_sha256)},
+                                   {FIELD_RESULT, PART_TEXT, AT(result)}}},
+    [REPORT_SETTLED] = {.type = EVENT_EFFECT_SETTLED,
+                        .appended = CRASH_OUTCOME_APPENDED,
+                        .parts = {{FIELD_EFFECT, PART_TEXT, AT(effect)},
+                                  {FIELD_OUTCOME, PART_OUTCOME, AT(outcome)},
+                                  {.field = FIELD_FOUND, .kind = PART_FOUND}}},
+    [REPORT_PROBED] = {.type = EVENT_SERVICE_PROBED,
+                       .parts = {{FIELD_SERVICE, PART_TEXT, AT(service)},
+                                 {FIELD_ENDPOINT, PART_TEXT, AT(endpoint)},
+                                 {FIELD_CAPABILITIES, PART_TEXT, AT(capabilities)},
+                                 {FIELD_BREAKER, PART_TEXT, AT(breaker)}}},
+};
+
+#define REPORT_KIND_COUNT (sizeof(report_rules) / sizeof(report_rules[0]))
+
+/* What a cancel met, as the queue's script writes what it found: a `key=value` line each. */
+static void put_found(struct buffer *out, const struct service_report *report)
 {
-    if (value.size > 0) {
-        list->names[list->count] = span_of(name);
-        list->values[list->count] = value;
-        list->values[list->count++].size = value.size < TEXT_SIZE_MAX ? value.size : TEXT_SIZE_MAX;
+    if (report->http > 0) {
+        buffer_put_text(out, "http=");
+        buffer_put_decimal(out, report->http);
+    }
+    if (report->word.size > 0) {
+        buffer_put_text(out, out->size > 0 ? "\nword=" : "word=");
+    }
+    for (size_t i = 0; i < report->word.size; i++) {
+        char byte = report->word.data[i];
+        buffer_put_byte(out, (uint8_t)((unsigned char)byte < ' ' ? ' ' : byte));
     }
 }
 
-static enum lead_result append_answer(struct duty *duty, struct error *error)
+/* The part as text, in `scratch` where it has to be written first. */
+static struct span part_text(const struct report_part *part, const struct service_report *report,
+                             struct buffer *scratch)
 {
-    const struct service_report *answer = &duty->answer;
-    struct number_text attempt = number_text(answer->attempt);
-    struct number_text http = number_text(answer->http);
-    struct number_text latency_ms = number_text(answer->latency_ms);
-    struct field_list list = {0};
-    put_text(&list, "type", SPAN("service.answered"));
-    put_text(&list, "question", answer->effect);
-    put_text(&list, "job", answer->job);
-    put_text(&list, "attempt", span_of(attempt.text));
-    put_text(&list, "verdict", span_of(answer_verdict_text(answer->verdict)));
-    put_text(&list, "flags", answer->flags);
-    if (answer->http > 0) {
-        put_text(&list, "http", span_of(http.text));
+    const char *member = (const char *)report + part->offset;
+    uint64_t most = event_field_rule(part->field)->max;
+    uint64_t number = 0;
+    switch (part->kind) {
+    case PART_TEXT:
+        return *(const struct span *)member;
+    case PART_NUMBER:
+    case PART_HTTP:
+        number = *(const uint64_t *)member;
+        if (number > 0 || part->kind == PART_NUMBER) {
+            buffer_put_decimal(scratch, number < most ? number : most);
+        }
+        break;
+    case PART_VERDICT:
+        CHECK(report->verdict != ANSWER_NONE);
+        return span_of(answer_verdict_text(report->verdict));
+    case PART_OUTCOME:
+        CHECK(report->outcome != OUTCOME_NONE);
+        return span_of(effect_outcome_text(report->outcome));
+    default:
+        CHECK(part->kind == PART_FOUND);
+        put_found(scratch, report);
+        break;
     }
-    put_text(&list, "latency_ms", span_of(latency_ms.text));
-    put_text(&list, "word", answer->word);
-    put_text(&list, "body_sha256", answer->body_sha256);
-    put_text(&list, "result", answer->result);
+    return buffer_span(scratch);
+}
+
+/* What is empty is left out, unless the type needs it; a text is cut where the fold would take no
+ * more of it. */
+static enum lead_result append_report(struct duty *duty, struct error *error)
+{
+    const struct report_rule *rule = &report_rules[duty->report.kind];
+    const struct type_rule *type = event_type_rule(rule->type);
+    struct span names[1 + REPORT_PARTS_MAX] = {SPAN("type")};
+    struct span values[1 + REPORT_PARTS_MAX] = {span_of(type->name)};
+    struct buffer scratch[REPORT_PARTS_MAX] = {{0}};
+    uint32_t count = 1;
+    for (size_t i = 0; i < REPORT_PARTS_MAX && rule->parts[i].kind != PART_NONE; i++) {
+        const struct report_part *part = &rule->parts[i];
+        const struct field_rule *field = event_field_rule(part->field);
+        struct span text = part_text(part, &duty->report, &scratch[i]);
+        if (field->kind != FIELD_KIND_NUMBER && text.size > field->max) {
+            text.size = (size_t)field->max;
+        }
+        if (text.size > 0 || (type->required & (UINT64_C(1) << part->field)) != 0) {
+            names[count] = span_of(field->name);
+            values[count++] = text;
+        }
+    }
     struct lead_witness witness;
-    return lead_append(duty->lead, list.names, list.values, list.count, &witness, error);
+    enum lead_result result = lead_append(duty->lead, names, values, count, &witness, error);
+    for (size_t i = 0; i < REPORT_PARTS_MAX; i++) {
+        buffer_fini(&scratch[i]);
+    }
+    return result;
 }
 
-bool duty_send_answers(struct duty *duty, bool *has_more, struct error *error)
+bool duty_send_reports(struct duty *duty, bool *has_more, struct error *error)
 {
     const struct live_asker *asker = &duty->config->asker;
     *has_more = false;
-    for (int i = 0; i < ANSWERS_AT_ONCE; i++) {
-        if (!duty->is_answer_held) {
-            duty->is_answer_held = asker->take_report(asker->self, &duty->answer);
+    for (int i = 0; i < REPORTS_AT_ONCE; i++) {
+        if (!duty->is_report_held) {
+            duty->is_report_held = asker->take_report(asker->self, &duty->report);
         }
-        if (!duty->is_answer_held) {
+        if (!duty->is_report_held) {
             return true;
         }
-        enum lead_result result = append_answer(duty, error);
+        CHECK(duty->report.kind > REPORT_NONE && duty->report.kind < REPORT_KIND_COUNT);
+        const struct report_rule *rule = &report_rules[duty->report.kind];
+        enum lead_result result = append_report(duty, error);
         if (result == LEAD_FAILED) {
             return false;
         }
-        note_result(duty, result, "service.answered", error);
+        note_result(duty, result, event_type_rule(rule->type)->name, error);
         if (result == LEAD_NOT_NOW) {
             return true; /* held; tried again with the next tick */
         }
-        duty->is_answer_held = false;
-        if (result == LEAD_APPENDED) {
-            crash_point(CRASH_ANSWER_APPENDED);
+        duty->is_report_held = false;
+        if (result == LEAD_APPENDED && rule->appended != CRASH_NONE) {
+            crash_point(rule->appended);
         }
     }
     *has_more = true;

@@ -25,15 +25,25 @@ static bool wait_again(struct live *live, const char *what, struct error *error)
            error_set(error, ERROR_STOPPED, "stopped while waiting for Redis");
 }
 
+/* What forbids live work is the survey's error; the rest goes to whom it concerns. */
+static void log_finding(void *self, const struct finding *finding)
+{
+    (void)self;
+    if (finding->level > FINDING_OK && finding->forbids == ERROR_NONE) {
+        log_fact(LOG_WARNING, "redis_weak", "subject", finding->subject, "found", finding->what,
+                 "means", finding->means, NULL);
+    }
+}
+
 static bool survey_once(struct live *live, struct error *error)
 {
     struct survey survey = {
         .prefix = live->config.prefix,
         .queue_prefix = live->config.queue_prefix,
-        .control = lead_control(live->lead),
-        .stream = lead_stream(live->lead),
+        .partition = live->config.partition,
         .partitions = live->config.partitions,
         .applies = live->config.applies,
+        .sink = {.take = log_finding},
     };
     struct redis *redis = redis_open(live->config.url, REDIS_COMMAND_MS, error);
     bool is_fit = redis != NULL && survey_redis(redis, &survey, error);
@@ -251,7 +261,7 @@ static bool do_duties(struct live *live, const struct state *state,
         return live_renew_lease(live, error) && send_policy(live, state, summary, error);
     }
     bool has_more = false;
-    if (!duty_send_answers(duty, &has_more, error)) {
+    if (!duty_send_reports(duty, &has_more, error)) {
         return false;
     }
     if (now_ms >= duty->tick_due_ms &&

@@ -68,7 +68,7 @@ static void lend_made(const struct made_texts *made, struct span *arguments)
 enum effect_outcome queue_apply(struct redis *redis, const struct queue_place *place,
                                 const struct effect_request *request, struct error *error)
 {
-    CHECK(request->kind > EFFECT_ASK && request->kind < EFFECT_KIND_COUNT);
+    CHECK(request->kind > EFFECT_ASK && request->kind < EFFECT_CANCEL);
     CHECK(place->epoch > 0);
     const char *prefix = place->queue_prefix;
     /* In the order of the arguments. */

@@ -16,9 +16,9 @@ struct queue_place {              /* all borrowed */
     uint64_t epoch;
 };
 
-/* Carries `request` out (any kind but ask). Result: APPLIED (now or before), STALE, GONE or FAILED,
- * each appended to the stream as effect.settled; NONE on error. After UNREACHABLE the same request
- * is to be sent again. */
+/* Carries `request` out (any kind but ask and cancel). Result: APPLIED (now or before), STALE, GONE
+ * or FAILED, each appended to the stream as effect.settled; NONE on error. After UNREACHABLE the
+ * same request is to be sent again. */
 enum effect_outcome queue_apply(struct redis *redis, const struct queue_place *place,
                                 const struct effect_request *request, struct error *error);
 

@@ -281,35 +281,38 @@ function effects.complete()
     return verdict
 end
 
-function effects.fail()
-    if not is_token_held() then
+-- The two ends without a result; a time-out also frees the worker and tells it.
+local function end_as(status)
+    local is_timeout = status == 'timeout'
+    -- An operator may end a job that waits: nobody holds it, and no claim has come since.
+    local is_waiting = not is_timeout and worker == '' and field('status') == 'pending' and
+        tonumber(retry_count) == tonumber(attempt)
+    if not is_waiting and not is_token_held() then
         return settle('stale', (found_job()))
     end
     local verdict = settle('applied', '')
-    redis.call('HSET', job_key, 'status', 'failed', 'failed_at', iso, 'error', error_text,
+    redis.call('HSET', job_key, 'status', status, 'failed_at', iso, 'error', error_text,
         'salvor_losses', losses, 'salvor_failures', failures, 'salvor_effect', effect)
+    redis.call('ZREM', pending_key, job)
     leave_active()
     keep_failure()
-    publish_failure('failed')
+    if is_timeout and worker ~= '' and redis.call('HGET', worker_key, 'current_job_id') == job then
+        redis.call('HSET', worker_key, 'status', 'idle', 'current_job_id', '')
+    end
+    publish_failure(status)
+    if is_timeout then
+        redis.call('PUBLISH', 'cancel_job', json({{'job_id', text(job)},
+            {'worker_id', text(holder)}, {'reason', text(error_text)}, {'timestamp', now_ms}}))
+    end
     return verdict
 end
 
+function effects.fail()
+    return end_as('failed')
+end
+
 function effects.time_out()
-    if not is_token_held() then
-        return settle('stale', (found_job()))
-    end
-    local verdict = settle('applied', '')
-    redis.call('HSET', job_key, 'status', 'timeout', 'failed_at', iso, 'error', error_text,
-        'salvor_losses', losses, 'salvor_failures', failures, 'salvor_effect', effect)
-    leave_active()
-    keep_failure()
-    if worker ~= '' and redis.call('HGET', worker_key, 'current_job_id') == job then
-        redis.call('HSET', worker_key, 'status', 'idle', 'current_job_id', '')
-    end
-    publish_failure('timeout')
-    redis.call('PUBLISH', 'cancel_job', json({{'job_id', text(job)}, {'worker_id', text(holder)},
-        {'reason', text(error_text)}, {'timestamp', now_ms}}))
-    return verdict
+    return end_as('timeout')
 end
 
 function effects.release()

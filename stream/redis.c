@@ -327,6 +327,13 @@ struct span redis_reply_text(const struct redis_reply *reply)
     return is_text ? text_of(of_opaque(reply)) : SPAN_NONE;
 }
 
+uint64_t redis_reply_number(const struct redis_reply *reply)
+{
+    bool is_number = reply != NULL && of_opaque(reply)->type == REDIS_REPLY_INTEGER &&
+                     of_opaque(reply)->integer > 0;
+    return is_number ? (uint64_t)of_opaque(reply)->integer : 0;
+}
+
 uint32_t redis_reply_count(const struct redis_reply *reply)
 {
     bool is_array = reply != NULL && of_opaque(reply)->type == REDIS_REPLY_ARRAY;

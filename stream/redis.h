@@ -53,6 +53,7 @@ const struct redis_reply *redis_run(struct redis *redis, const struct redis_scri
 
 /* A look at a reply. Each accepts any reply: what it is not gives the empty span, 0 or NULL. */
 struct span redis_reply_text(const struct redis_reply *reply);
+uint64_t redis_reply_number(const struct redis_reply *reply); /* negative ones too give 0 */
 uint32_t redis_reply_count(const struct redis_reply *reply);
 const struct redis_reply *redis_reply_at(const struct redis_reply *reply, uint32_t index);
 

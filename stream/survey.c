@@ -1,234 +1,256 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream/survey.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "base/check.h"
-#include "base/log.h"
-#include "stream/names.h"
+#include "stream/survey_parts.h"
 
-#define VERSION_LEAST 7
-#define WORDS_MAX     16
+#define TEXT_SIZE  1024
+#define GROUPS_MAX 64
 
-/* Every command that is sent or that a script uses, with a key of each kind it is used on: @ctl
- * @stream @meta are ours, @queue stands before the queue's. */
-static const char *const stream_commands[] = {
-    "INFO",
-    "SCRIPT LOAD x",
-    "EVAL x 1 @ctl",
-    "EVALSHA x 1 @ctl",
-    "TIME",
-    "HSETNX @meta partitions 1",
-    "HGET @meta partitions",
-    "TYPE @ctl",
-    "HGET @ctl epoch",
-    "HMGET @ctl owner epoch",
-    "HSET @ctl owner x",
-    "TYPE @stream",
-    "EXISTS @stream",
-    "XINFO STREAM @stream",
-    "XINFO GROUPS @stream",
-    "XRANGE @stream - +",
-    "XADD @stream * type x",
-    "XGROUP DESTROY @stream x",
-    "XGROUP CREATE @stream x 0-0 ENTRIESREAD 0",
-    "XREADGROUP GROUP x leader COUNT 1 BLOCK 1 NOACK STREAMS @stream >",
-    NULL,
-};
-/* Only for effects that are carried out. */
-static const char *const queue_commands[] = {
-    "TYPE @queuejob:x",
-    "EXISTS @queuejob:x",
-    "HMGET @queuejob:x status",
-    "HSET @queuejob:x status x",
-    "TYPE @queueworker:x",
-    "EXISTS @queueworker:x",
-    "HMGET @queueworker:x status",
-    "HGET @queueworker:x current_job_id",
-    "HSET @queueworker:x status x",
-    "TYPE @queuejobs:active:x",
-    "HDEL @queuejobs:active:x x",
-    "TYPE @queuejobs:pending",
-    "ZADD @queuejobs:pending 1 x",
-    "ZREM @queuejobs:pending x",
-    "TYPE @queuejobs:completed",
-    "HSET @queuejobs:completed x x",
-    "EXPIRE @queuejobs:completed 1",
-    "TYPE @queuejobs:failed",
-    "HSET @queuejobs:failed x x",
-    "EXPIRE @queuejobs:failed 1",
-    "PUBLISH complete_job x",
-    "PUBLISH job_failed x",
-    "PUBLISH cancel_job x",
-    NULL,
-};
+/* --- telling --- */
 
-/* The value of `name:` in the reply of INFO. */
-static struct span info_value(struct span info, const char *name)
+void surveyor_tell(struct surveyor *surveyor, const struct setting_rule *rule, const char *format,
+                   ...)
 {
-    while (info.data != NULL) {
-        struct span line = span_cut(&info, '\n');
-        struct span value = line;
-        if (span_is(span_cut(&value, ':'), name) && value.size > 0) {
-            value.size -= value.data[value.size - 1] == '\r' ? 1 : 0;
-            return value;
-        }
+    char what[TEXT_SIZE];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(what, sizeof(what), format, values);
+    va_end(values);
+    struct finding finding = {
+        .area = "redis",
+        .subject = rule->name,
+        .level = rule->level,
+        .what = what,
+        .means = rule->means,
+        .forbids = rule->forbids,
+    };
+    if (rule->forbids != ERROR_NONE && surveyor->error->code == ERROR_NONE) {
+        error_set(surveyor->error, rule->forbids, "%s: %s; %s", rule->name, what, rule->means);
     }
-    return SPAN_NONE;
+    surveyor->survey->sink.take(surveyor->survey->sink.self, &finding);
 }
 
-static bool survey_server(struct redis *redis, struct error *error)
+void surveyor_fail(struct surveyor *surveyor, const char *command, const struct error *error)
 {
-    const struct redis_reply *reply = redis_ask(redis, error, "INFO", NULL);
-    if (reply == NULL) {
-        return false;
+    if (error->code == ERROR_DENIED) {
+        return;
     }
-    struct span info = redis_reply_text(reply);
-    struct span version = info_value(info, "redis_version");
-    struct span rest = version;
-    uint64_t major = 0;
-    bool is_valkey = info_value(info, "valkey_version").size > 0;
-    if (!span_to_number(span_cut(&rest, '.'), UINT32_MAX, &major) ||
-        (major < VERSION_LEAST && !is_valkey)) {
-        return error_set(error, ERROR_REFUSED,
-                         "Redis %.*s is too old: 7.0 or newer is needed (or Valkey)",
-                         SPAN_FORMAT(version));
+    struct setting_rule rule = {.name = command,
+                                .level = FINDING_PROBLEM,
+                                .means = "the answer is needed",
+                                .forbids = error->code};
+    if (error->code == ERROR_UNREACHABLE || error->code == ERROR_BUSY) {
+        rule.means = "nothing more was looked at";
+        surveyor->is_over = true;
+        surveyor->error->code = ERROR_NONE; /* what was found before may have another reason */
     }
-    if (span_is(info_value(info, "cluster_enabled"), "1")) {
-        return error_set(error, ERROR_REFUSED,
-                         "Redis runs in cluster mode, which is not supported");
-    }
-    struct span eviction = info_value(info, "maxmemory_policy");
-    if (!span_is(eviction, "noeviction")) {
-        char name[64];
-        snprintf(name, sizeof(name), "%.*s", SPAN_FORMAT(eviction));
-        log_fact(LOG_WARNING, "redis_may_evict", "maxmemory_policy", name, "needed", "noeviction",
-                 "because", "an evicted job or control hash is a lost one", NULL);
-    }
-    return true;
+    surveyor_tell(surveyor, &rule, "%s", error->message);
 }
 
-static void put_word(struct buffer *out, struct span word, const struct survey *survey,
-                     const char *meta)
+/* --- keys --- */
+
+struct key_rule {
+    const char *key; /* with a mark */
+    const char *type;
+    const char *means; /* of another type */
+    enum error_code forbids;
+};
+
+#define OURS  "another program uses the key: choose another salvor.prefix, or remove it"
+#define QUEUE "effects on the queue come back as `failed`: is queue.prefix right?"
+
+static const struct key_rule key_rules[KEY_COUNT] = {
+    [KEY_CONTROL] = {"@ctl", "hash", OURS, ERROR_REFUSED},
+    [KEY_STREAM] = {"@stream", "stream", OURS, ERROR_REFUSED},
+    [KEY_META] = {"@meta", "hash", OURS, ERROR_REFUSED},
+    [KEY_PENDING] = {"@queuejobs:pending", "zset", QUEUE, ERROR_NONE},
+    [KEY_COMPLETED] = {"@queuejobs:completed", "hash", QUEUE, ERROR_NONE},
+    [KEY_FAILED] = {"@queuejobs:failed", "hash", QUEUE, ERROR_NONE},
+};
+
+void surveyor_put_key(const struct surveyor *surveyor, struct span word, struct buffer *out)
 {
     const struct {
         struct span mark;
         const char *text;
-    } marks[] = {{SPAN("@ctl"), survey->control},
-                 {SPAN("@stream"), survey->stream},
-                 {SPAN("@meta"), meta},
-                 {SPAN("@queue"), survey->queue_prefix}};
+    } marks[] = {{SPAN("@ctl"), surveyor->control.text},
+                 {SPAN("@stream"), surveyor->stream.text},
+                 {SPAN("@meta"), surveyor->meta.text},
+                 {SPAN("@queue"), surveyor->survey->queue_prefix}};
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
-        struct span head = word;
-        if (head.size >= marks[i].mark.size) {
-            head.size = marks[i].mark.size;
-            if (span_equal(head, marks[i].mark)) {
-                buffer_put_text(out, marks[i].text);
-                word = (struct span){word.data + head.size, word.size - head.size};
-                break;
-            }
+        size_t size = marks[i].mark.size;
+        if (word.size >= size && memcmp(word.data, marks[i].mark.data, size) == 0) {
+            buffer_put_text(out, marks[i].text);
+            word = (struct span){word.data + size, word.size - size};
+            break;
         }
     }
     buffer_put_span(out, word);
 }
 
-static bool survey_command(struct redis *redis, const char *user, const char *command,
-                           const struct survey *survey, const char *meta, struct error *error)
+static void look_at_key(struct surveyor *surveyor, enum survey_key which, const char *key)
 {
-    struct span arguments[WORDS_MAX] = {SPAN("ACL"), SPAN("DRYRUN"), span_of(user)};
-    size_t ends[WORDS_MAX];
-    uint32_t count = 3;
-    struct buffer words = {0};
-    for (struct span rest = span_of(command); rest.data != NULL; count++) {
-        CHECK(count < WORDS_MAX);
-        put_word(&words, span_cut(&rest, ' '), survey, meta);
-        ends[count] = words.size;
-    }
-    size_t begin = 0;
-    for (uint32_t i = 3; i < count; i++) {
-        arguments[i] = (struct span){words.data + begin, ends[i] - begin};
-        begin = ends[i];
-    }
-    const struct redis_reply *reply = redis_call(redis, arguments, count, error);
-    bool is_allowed = reply != NULL && span_is(redis_reply_text(reply), "OK");
+    const struct key_rule *rule = &key_rules[which];
+    struct error error;
+    const struct redis_reply *reply = redis_ask(surveyor->redis, &error, "TYPE", key, NULL);
     if (reply == NULL) {
-        error_wrap(error, "ACL DRYRUN for %s", command);
-    } else if (!is_allowed) {
-        error_set(error, ERROR_REFUSED, "%s: %.*s", command, SPAN_FORMAT(redis_reply_text(reply)));
-    }
-    buffer_fini(&words);
-    return is_allowed;
-}
-
-static bool survey_commands(struct redis *redis, const char *user, const char *const *commands,
-                            const struct survey *survey, const char *meta, struct error *error)
-{
-    for (; *commands != NULL; commands++) {
-        if (!survey_command(redis, user, *commands, survey, meta, error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool survey_rights(struct redis *redis, const struct survey *survey, const char *meta,
-                          struct error *error)
-{
-    const struct redis_reply *reply = redis_ask(redis, error, "ACL", "WHOAMI", NULL);
-    if (reply == NULL) {
-        return error_wrap(error, "ACL WHOAMI");
-    }
-    char user[256];
-    snprintf(user, sizeof(user), "%.*s", SPAN_FORMAT(redis_reply_text(reply)));
-    bool may_read = survey_commands(redis, user, stream_commands, survey, meta, error);
-    bool may_act = may_read && survey_commands(redis, user, queue_commands, survey, meta, error);
-    if (may_act) {
-        return true;
-    }
-    if (error->code != ERROR_REFUSED) {
-        return false;
-    }
-    if (may_read && !survey->applies) {
-        log_fact(LOG_WARNING, "effects_forbidden", "user", user, "because", error->message,
-                 "needed_for", "a policy with effects=apply", NULL);
-        return true;
-    }
-    return error_wrap(error, "the Redis user \"%s\" may not do what is needed", user);
-}
-
-static bool survey_type(struct redis *redis, const char *key, const char *wanted,
-                        struct error *error)
-{
-    const struct redis_reply *reply = redis_ask(redis, error, "TYPE", key, NULL);
-    if (reply == NULL) {
-        return false;
+        surveyor_fail(surveyor, "TYPE", &error);
+        return;
     }
     struct span found = redis_reply_text(reply);
-    return span_is(found, wanted) || span_is(found, "none") ||
-           error_set(error, ERROR_REFUSED, "%s is a %.*s, not a %s", key, SPAN_FORMAT(found),
-                     wanted);
+    surveyor->is_there[which] = span_is(found, rule->type);
+    struct setting_rule told = {.name = "key", .level = FINDING_OK, .means = ""};
+    if (span_is(found, "none")) {
+        surveyor_tell(surveyor, &told, "%s is not there yet", key);
+    } else if (surveyor->is_there[which]) {
+        surveyor_tell(surveyor, &told, "%s is a %s", key, rule->type);
+    } else {
+        told.level = FINDING_PROBLEM;
+        told.means = rule->means;
+        told.forbids = rule->forbids;
+        surveyor_tell(surveyor, &told, "%s is a %.*s, not a %s", key, SPAN_FORMAT(found),
+                      rule->type);
+    }
+}
+
+static void survey_keys(struct surveyor *surveyor)
+{
+    struct buffer key = {0};
+    for (enum survey_key which = 0; which < KEY_COUNT && !surveyor->is_over; which++) {
+        buffer_reset(&key);
+        surveyor_put_key(surveyor, span_of(key_rules[which].key), &key);
+        buffer_put_byte(&key, '\0');
+        look_at_key(surveyor, which, key.data);
+    }
+    buffer_fini(&key);
 }
 
 /* Written down by who takes the lead. */
-static bool survey_partitions(struct redis *redis, const char *meta, uint32_t partitions,
-                              struct error *error)
+static void survey_partitions(struct surveyor *surveyor)
 {
-    const struct redis_reply *reply = redis_ask(redis, error, "HGET", meta, "partitions", NULL);
+    struct error error;
+    const char *meta = surveyor->meta.text;
+    if (!surveyor->is_there[KEY_META]) {
+        return;
+    }
+    const struct redis_reply *reply =
+        redis_ask(surveyor->redis, &error, "HGET", meta, "partitions", NULL);
     if (reply == NULL) {
-        return false;
+        surveyor_fail(surveyor, "HGET", &error);
+        return;
     }
     struct span told = redis_reply_text(reply);
-    return told.size == 0 || span_is(told, number_text(partitions).text) ||
-           error_set(error, ERROR_REFUSED, "%s says partitions=%.*s, the configuration says %u",
-                     meta, SPAN_FORMAT(told), partitions);
+    uint32_t ours = surveyor->survey->partitions;
+    struct setting_rule rule = {.name = "partitions", .level = FINDING_OK, .means = ""};
+    if (told.size > 0 && !span_is(told, number_text(ours).text)) {
+        rule.level = FINDING_PROBLEM;
+        rule.means = "all instances need the same salvor.partitions";
+        rule.forbids = ERROR_REFUSED;
+        surveyor_tell(surveyor, &rule, "%s says partitions=%.*s, the configuration says %u", meta,
+                      SPAN_FORMAT(told), ours);
+    } else {
+        surveyor_tell(surveyor, &rule, "%u, as %s says", ours, meta);
+    }
+}
+
+/* --- who leads, and what waits --- */
+
+static void survey_lead(struct surveyor *surveyor)
+{
+    struct error error;
+    struct setting_rule rule = {.name = "lead", .level = FINDING_OK, .means = ""};
+    if (!surveyor->is_there[KEY_CONTROL]) {
+        return;
+    }
+    const struct redis_reply *time = redis_ask(surveyor->redis, &error, "TIME", NULL);
+    uint64_t now_s = 0;
+    span_to_number(redis_reply_text(redis_reply_at(time, 0)), UINT32_MAX, &now_s);
+    const struct redis_reply *held =
+        time == NULL ? NULL
+                     : redis_ask(surveyor->redis, &error, "HMGET", surveyor->control.text, "owner",
+                                 "epoch", "exp", NULL);
+    if (held == NULL) {
+        surveyor_fail(surveyor, "HMGET", &error);
+        return;
+    }
+    struct span owner = redis_reply_text(redis_reply_at(held, 0));
+    struct span epoch = redis_reply_text(redis_reply_at(held, 1));
+    uint64_t end_ms = 0;
+    span_to_number(redis_reply_text(redis_reply_at(held, 2)), UINT64_MAX, &end_ms);
+    if (end_ms > now_s * 1000) {
+        surveyor_tell(surveyor, &rule, "%.*s leads partition %u in epoch %.*s", SPAN_FORMAT(owner),
+                      surveyor->survey->partition, SPAN_FORMAT(epoch));
+    } else {
+        surveyor_tell(surveyor, &rule, "nobody leads partition %u; the last epoch was %.*s",
+                      surveyor->survey->partition, SPAN_FORMAT(epoch));
+    }
+}
+
+/* The number behind `name` in a flat list of names and values. */
+static uint64_t named_number(const struct redis_reply *list, const char *name)
+{
+    for (uint32_t i = 0; i + 1 < redis_reply_count(list); i += 2) {
+        if (span_is(redis_reply_text(redis_reply_at(list, i)), name)) {
+            return redis_reply_number(redis_reply_at(list, i + 1));
+        }
+    }
+    return 0;
+}
+
+/* The group of a leader has read up to where live work stands. */
+static void survey_stream(struct surveyor *surveyor)
+{
+    struct error error;
+    const char *stream = surveyor->stream.text;
+    struct setting_rule rule = {.name = "stream", .level = FINDING_OK, .means = ""};
+    if (!surveyor->is_there[KEY_STREAM]) {
+        return;
+    }
+    const struct redis_reply *reply =
+        redis_ask(surveyor->redis, &error, "XINFO", "STREAM", stream, NULL);
+    if (reply == NULL) {
+        surveyor_fail(surveyor, "XINFO STREAM", &error);
+        return;
+    }
+    surveyor_tell(surveyor, &rule, "%" PRIu64 " entries of %" PRIu64 " ever added",
+                  named_number(reply, "length"), named_number(reply, "entries-added"));
+    reply = redis_ask(surveyor->redis, &error, "XINFO", "GROUPS", stream, NULL);
+    if (reply == NULL) {
+        surveyor_fail(surveyor, "XINFO GROUPS", &error);
+        return;
+    }
+    rule.name = "group";
+    for (uint32_t i = 0; i < redis_reply_count(reply) && i < GROUPS_MAX; i++) {
+        const struct redis_reply *group = redis_reply_at(reply, i);
+        surveyor_tell(surveyor, &rule, "%.*s has %" PRIu64 " entries left to read",
+                      SPAN_FORMAT(redis_reply_text(redis_reply_at(group, 1))),
+                      named_number(group, "lag"));
+    }
 }
 
 bool survey_redis(struct redis *redis, const struct survey *survey, struct error *error)
 {
-    struct key_name meta = names_meta(survey->prefix);
-    return survey_server(redis, error) && survey_rights(redis, survey, meta.text, error) &&
-           survey_type(redis, survey->control, "hash", error) &&
-           survey_type(redis, survey->stream, "stream", error) &&
-           survey_type(redis, meta.text, "hash", error) &&
-           survey_partitions(redis, meta.text, survey->partitions, error);
+    static void (*const looks[])(struct surveyor *) = {
+        survey_server, survey_memory,     survey_durability, survey_replication, survey_rights,
+        survey_keys,   survey_partitions, survey_lead,       survey_stream,
+    };
+    *error = (struct error){0};
+    struct surveyor surveyor = {
+        .redis = redis,
+        .survey = survey,
+        .control = names_control(survey->prefix, survey->partition),
+        .stream = names_stream(survey->prefix, survey->partition),
+        .meta = names_meta(survey->prefix),
+        .error = error,
+    };
+    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]) && !surveyor.is_over; i++) {
+        looks[i](&surveyor);
+    }
+    buffer_fini(&surveyor.info);
+    return error->code == ERROR_NONE;
 }

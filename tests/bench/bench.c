@@ -5,16 +5,10 @@
  * something broke or two state hashes differ, never because of a time. */
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#include <hiredis/hiredis.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
@@ -23,8 +17,8 @@
 #include "reducers/codec.h"
 #include "store/audit.h"
 #include "tests/lib/bare_loop.h"
+#include "tests/lib/bench_place.h"
 #include "tests/lib/large_stream.h"
-#include "tests/lib/redis_server.h"
 
 #define ENTRIES       1000000
 #define ROUNDS        5
@@ -33,73 +27,16 @@
 #define OPEN_JOBS     100000
 #define OPEN_ENTRIES  (OPEN_JOBS * 3)
 #define LINE_MAX_SIZE 4096
-#define PATH_SIZE     256
 #define MIXED_KEY     "mixed"
 #define OPEN_KEY      "open"
 #define HEARTBEAT_KEY "heartbeats"
 
 struct bench {
     const char *salvor; /* borrowed: the program's path */
-    struct redis_server *server;
-    redisContext *redis;
-    pid_t child; /* of the program; 0: none runs */
     uint64_t entries, rounds;
 };
 
 static struct bench bench;
-static volatile sig_atomic_t is_stop_asked;
-
-static void ask_to_stop(int signal_number)
-{
-    (void)signal_number;
-    is_stop_asked = 1;
-}
-
-/* Whatever way the process ends, nothing of it stays. */
-static void clean_up(void)
-{
-    if (bench.child > 0) {
-        kill(bench.child, SIGKILL);
-        waitpid(bench.child, NULL, 0);
-    }
-    if (bench.redis != NULL) {
-        redisFree(bench.redis);
-    }
-    redis_server_remove(bench.server);
-}
-
-__attribute__((noreturn)) static void give_up(const char *what, const char *detail)
-{
-    fprintf(stderr, "bench: %s: %s\n", what, detail);
-    exit(1);
-}
-
-static redisReply *checked(void *reply)
-{
-    redisReply *got = reply;
-    if (is_stop_asked) {
-        give_up("stopped", "by a signal");
-    }
-    if (got == NULL || got->type == REDIS_REPLY_ERROR) {
-        give_up("redis", got == NULL ? bench.redis->errstr : got->str);
-    }
-    return got;
-}
-
-static redisReply *next_reply(void)
-{
-    void *reply = NULL;
-    redisGetReply(bench.redis, &reply);
-    return checked(reply);
-}
-
-__attribute__((format(printf, 1, 2))) static void command(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    freeReplyObject(checked(redisvCommand(bench.redis, format, arguments)));
-    va_end(arguments);
-}
 
 /* --- the streams --- */
 
@@ -115,11 +52,9 @@ static void fill(const char *key, enum large_stream_kind kind, uint64_t count)
             large_stream_next(stream, &event);
             buffer_reset(&packed);
             codec_put_packed(&packed, &event);
-            redisAppendCommand(bench.redis, "XADD %s * e %b", key, packed.data, packed.size);
+            bench_send("XADD %s * e %b", key, packed.data, packed.size);
         }
-        for (uint64_t i = before; i < stream->count; i++) {
-            freeReplyObject(next_reply());
-        }
+        bench_replies(stream->count - before);
     }
     buffer_fini(&packed);
     mem_free(stream);
@@ -136,147 +71,81 @@ struct live_run {
     struct sha256_text state_hash;
 };
 
-static void start(const char *const *words, int output_number, FILE **output)
-{
-    int ends[2];
-    pid_t parent = getpid();
-    CHECK(pipe(ends) == 0);
-    bench.child = fork();
-    CHECK(bench.child >= 0);
-    if (bench.child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent) {
-            _exit(127);
-        }
-        dup2(ends[1], output_number);
-        close(ends[0]);
-        close(ends[1]);
-        execv(words[0], (char *const *)words);
-        _exit(127);
-    }
-    close(ends[1]);
-    *output = fdopen(ends[0], "r");
-    CHECK(*output != NULL);
-}
-
-/* Result: the child's exit status. */
-static int wait_for_end(FILE *output, struct rusage *used)
-{
-    int status = 0;
-    fclose(output);
-    CHECK(wait4(bench.child, &status, 0, used) == bench.child);
-    bench.child = 0;
-    return status;
-}
-
-static uint64_t peak_kb_of(pid_t process)
-{
-    char path[PATH_SIZE];
-    char line[PATH_SIZE];
-    unsigned long long peak_kb = 0;
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)process);
-    FILE *status = fopen(path, "r");
-    CHECK(status != NULL);
-    while (fgets(line, sizeof(line), status) != NULL &&
-           sscanf(line, "VmHWM: %llu", &peak_kb) != 1) {
-    }
-    fclose(status);
-    return peak_kb;
-}
-
-static void put_data_path(char *out, const char *rest)
-{
-    snprintf(out, PATH_SIZE, "%s/data%s", redis_server_folder(bench.server), rest);
-}
-
-static void remove_data(void)
-{
-    char data[PATH_SIZE];
-    put_data_path(data, "");
-    pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        execlp("rm", "rm", "-rf", data, (char *)NULL);
-        _exit(127);
-    }
-    CHECK(waitpid(child, NULL, 0) == child);
-}
-
 /* The hash that the program itself stored with its last snapshot. */
 static void load_state_hash(struct live_run *run)
 {
-    char path[PATH_SIZE];
+    char path[BENCH_PATH_SIZE];
     struct error error = {0};
     struct sha256 hash;
-    put_data_path(path, "/audit-0.db");
+    bench_put_path(path, "/data/audit-0.db");
     struct audit *audit = audit_open(path, AUDIT_READ, 0, &error);
     uint64_t ordinal = 0;
     if (audit == NULL || !audit_next_checkpoint(audit, run->ordinal, &ordinal, &hash, &error) ||
         ordinal != run->ordinal) {
-        give_up("no state hash in the audit", error.message);
+        bench_give_up("no state hash in the audit", error.message);
     }
     audit_close(audit);
     run->state_hash = sha256_text(&hash);
 }
 
 /* `salvor run` over a copy of the stream, from nothing until it has caught up, then a clean stop.
- * Its data stay until remove_data. */
+ * Its data stay until the next. */
 static struct live_run run_live(const char *key)
 {
     struct live_run run = {0};
-    char data[PATH_SIZE];
+    char data[BENCH_PATH_SIZE];
     char line[LINE_MAX_SIZE];
     unsigned long long ordinal = 0;
     FILE *log = NULL;
     const char *words[] = {bench.salvor, "run", "-c", "/dev/null", NULL};
-    put_data_path(data, "");
-    remove_data();
-    command("COPY %s bench:{0}:events REPLACE", key);
+    bench_put_path(data, "/data");
+    bench_remove_folder(data);
+    bench_command("COPY %s bench:{0}:events REPLACE", key);
     setenv("SALVOR_SALVOR_PREFIX", "bench", 1);
     setenv("SALVOR_SALVOR_DATA", data, 1);
-    setenv("SALVOR_REDIS_URL", redis_server_url(bench.server), 1);
+    setenv("SALVOR_REDIS_URL", bench_redis_url(), 1);
     uint64_t start_ns = clock_boot_ns();
-    start(words, STDERR_FILENO, &log);
+    bench_start(words, STDERR_FILENO, &log);
     while (fgets(line, sizeof(line), log) != NULL) {
         if (strstr(line, "event=caught_up ") != NULL) {
             run.took_ns = clock_boot_ns() - start_ns;
-            run.peak_kb = peak_kb_of(bench.child);
-            kill(bench.child, SIGTERM);
+            run.peak_kb = bench_peak_kb();
+            bench_signal(SIGTERM);
         } else if (strstr(line, "event=stopped ") != NULL) {
             sscanf(strstr(line, "ordinal="), "ordinal=%llu", &ordinal);
         } else if (strstr(line, "level=error") != NULL) {
-            give_up("salvor run", line);
+            bench_give_up("salvor run", line);
         }
     }
     struct rusage used;
-    int status = wait_for_end(log, &used);
+    int status = bench_wait_for_end(log, &used);
     run.last_peak_kb = (uint64_t)used.ru_maxrss;
     run.stop_ns = clock_boot_ns() - start_ns - run.took_ns;
     if (status != 0 || run.took_ns == 0) {
-        give_up("salvor run", "did not catch up and stop cleanly");
+        bench_give_up("salvor run", "did not catch up and stop cleanly");
     }
     run.ordinal = ordinal;
     load_state_hash(&run);
-    command("DEL bench:{0}:events bench:{0}:ctl bench:meta");
+    bench_command("DEL bench:{0}:events bench:{0}:ctl bench:meta");
     return run;
 }
 
 /* Result: the time for reading and folding, as the replay itself measures it. */
 static uint64_t run_replay(const char *option, uint64_t *entries, struct sha256_text *state_hash)
 {
-    char path[PATH_SIZE];
+    char path[BENCH_PATH_SIZE];
     char text[LINE_MAX_SIZE];
     struct error error = {0};
     FILE *output = NULL;
     const char *words[] = {bench.salvor, "replay", path, "--json", option, NULL};
-    put_data_path(path, "/capture-0");
-    start(words, STDOUT_FILENO, &output);
+    bench_put_path(path, "/data/capture-0");
+    bench_start(words, STDOUT_FILENO, &output);
     size_t size = fread(text, 1, sizeof(text), output);
     struct rusage used;
-    int status = wait_for_end(output, &used);
+    int status = bench_wait_for_end(output, &used);
     struct json *report = json_parse((struct span){text, size}, &error);
     if (status != 0 || report == NULL) {
-        give_up("salvor replay", error.message);
+        bench_give_up("salvor replay", error.message);
     }
     int64_t took_ns = 0;
     int64_t count = 0;
@@ -307,13 +176,6 @@ struct samples {
     uint64_t entries[ROW_COUNT]; /* of one round */
 };
 
-static int compare_numbers(const void *a, const void *b)
-{
-    uint64_t first = *(const uint64_t *)a;
-    uint64_t second = *(const uint64_t *)b;
-    return (first > second) - (first < second);
-}
-
 static double rate_of(const struct samples *samples, enum row row, uint64_t rounds)
 {
     return (double)samples->entries[row] * 1e9 / (double)samples->took_ns[row][rounds / 2];
@@ -323,9 +185,9 @@ static uint64_t run_bare(bool is_acked)
 {
     uint64_t took_ns = 0;
     struct error error = {0};
-    if (!bare_loop_drain(redis_server_socket(bench.server), MIXED_KEY, bench.entries, is_acked,
-                         &took_ns, &error)) {
-        give_up("bare loop", error.message);
+    if (!bare_loop_drain(bench_redis_socket(), MIXED_KEY, bench.entries, is_acked, &took_ns,
+                         &error)) {
+        bench_give_up("bare loop", error.message);
     }
     return took_ns;
 }
@@ -345,7 +207,7 @@ static void measure_speed(struct samples *samples)
         samples->took_ns[ROW_DECODE][round] =
             run_replay("--decode-only", &samples->entries[ROW_DECODE], &none);
         if (strcmp(hash.text, live.state_hash.text) != 0) {
-            give_up("the replay's state hash differs from that of the run", hash.text);
+            bench_give_up("the replay's state hash differs from that of the run", hash.text);
         }
         fprintf(stderr, "bench: round %" PRIu64 " of %" PRIu64 "\n", round + 1, bench.rounds);
     }
@@ -358,7 +220,7 @@ static void print_speed(struct samples *samples)
     printf("%-42s %9s %9s %9s %12s\n", "", "median s", "min s", "max s", "entries/s");
     for (enum row row = 0; row < ROW_COUNT; row++) {
         uint64_t *took_ns = samples->took_ns[row];
-        qsort(took_ns, bench.rounds, sizeof(*took_ns), compare_numbers);
+        qsort(took_ns, bench.rounds, sizeof(*took_ns), bench_compare_numbers);
         printf("%-42s %9.3f %9.3f %9.3f", row_names[row], (double)took_ns[bench.rounds / 2] / 1e9,
                (double)took_ns[0] / 1e9, (double)took_ns[bench.rounds - 1] / 1e9);
         if (samples->entries[row] > 0) {
@@ -391,35 +253,19 @@ static void measure_memory(void)
     print_memory("   with the snapshot of the clean stop", open.last_peak_kb, none.last_peak_kb);
 }
 
-static uint64_t number_of(const char *name, uint64_t initial, uint64_t max)
-{
-    const char *text = getenv(name);
-    uint64_t number = initial;
-    if (text != NULL && (!span_to_number(span_of(text), max, &number) || number == 0)) {
-        give_up(name, "a whole number is wanted");
-    }
-    return number;
-}
-
 int main(int count, char **arguments)
 {
     CHECK(count == 2);
     struct samples samples = {0};
-    struct sigaction stop = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    atexit(clean_up);
     bench.salvor = arguments[1];
-    bench.entries = number_of("BENCH_ENTRIES", ENTRIES, 100 * ENTRIES);
-    bench.rounds = number_of("BENCH_ROUNDS", ROUNDS, ROUNDS_MAX);
-    bench.server = redis_server_start(NULL);
-    bench.redis = redisConnectUnix(redis_server_socket(bench.server));
-    CHECK(bench.redis != NULL && bench.redis->err == 0);
+    bench.entries = bench_number("BENCH_ENTRIES", ENTRIES, 100 * ENTRIES);
+    bench.rounds = bench_number("BENCH_ROUNDS", ROUNDS, ROUNDS_MAX);
+    bench_begin();
     fprintf(stderr, "bench: filling %" PRIu64 " entries\n", bench.entries);
     fill(MIXED_KEY, LARGE_STREAM_MIXED, bench.entries);
     measure_speed(&samples);
     print_speed(&samples);
-    command("DEL %s", MIXED_KEY);
+    bench_command("DEL %s", MIXED_KEY);
     fill(OPEN_KEY, LARGE_STREAM_OPEN_JOBS, OPEN_ENTRIES);
     fill(HEARTBEAT_KEY, LARGE_STREAM_HEARTBEATS, OPEN_ENTRIES);
     measure_memory();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A small HTTP service that speaks ComfyUI's queue and history protocol, for tests and the demo.
+ * A small HTTP service that speaks ComfyUI's two interfaces, the queue with its history and the
+ * later /api/jobs, for tests, the demo and the bench.
  *
  *   comfy_service [--port N] [--slots N]
  *
@@ -12,11 +13,16 @@
  *   POST /control/lose    {"prompt_id": id}  forgets this job, as after a restart
  *   POST /control/restart                    forgets all jobs
  *   POST /control/finish  {"prompt_id": id}  the running or pending job ends now
+ *   POST /control/set     {"delay_ms": N, "jobs": bool}  each answer takes so long (0); without
+ *                         jobs it is a build that has the legacy interface alone
  *   GET  /control/journal                    what was asked: [{"method","path"}, …]
+ *   GET  /control/counters                   {"requests", "answered", "most_at_once"}
  *
- * Jobs move when a request looks at them, so one thread is enough and nothing needs a lock. */
+ * Each connection has a thread, so that answers under way do not wait for each other; what is
+ * answered is found under one lock. */
 #include <arpa/inet.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,155 +37,46 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/clock.h"
+#include "tests/lib/comfy_jobs.h"
 
-#define JOBS_MAX    10000 /* as ComfyUI's history: the oldest finished one goes first */
-#define JOURNAL_MAX 100000
-#define BODY_MAX    ((size_t)1 << 20)
+#define JOURNAL_MAX  100000
+#define BODY_MAX     ((size_t)1 << 20)
+#define DELAY_MAX_MS 10000
 
-enum job_state { JOB_NONE, JOB_PENDING, JOB_RUNNING, JOB_SUCCEEDED, JOB_FAILED, JOB_INTERRUPTED };
-
-struct job {
-    char id[129];
-    enum job_state state;
-    uint64_t number;
-    uint64_t ends_ms; /* while running */
-    json_t *prompt;   /* owned */
+struct request {
+    const char *id;     /* of the path; "": it has none */
+    const json_t *body; /* NULL: none that is JSON */
 };
 
-/* A request's answer; the body is owned until it is sent. */
+/* A request's answer; the body is owned. */
 struct answer {
     unsigned status;
     json_t *body; /* NULL: an empty one */
 };
 
-/* Oldest first. */
-static struct job jobs[JOBS_MAX];
-static size_t job_count;
-static uint64_t next_number = 1;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below and the jobs */
 static size_t slots;
+static int delay_ms;
+static bool has_jobs = true;
 static json_t *journal;
+static json_int_t request_count, answered_count, now_count, most_count;
 
-static struct job *job_find(const char *id)
+static struct answer answer_history(const struct request *request)
 {
-    for (size_t i = job_count; id != NULL && i > 0; i--) {
-        if (strcmp(jobs[i - 1].id, id) == 0) {
-            return &jobs[i - 1];
-        }
-    }
-    return NULL;
-}
-
-static void job_forget(struct job *job)
-{
-    size_t index = (size_t)(job - jobs);
-    json_decref(job->prompt);
-    memmove(job, job + 1, (job_count - index - 1) * sizeof(*job));
-    job_count--;
-}
-
-static bool job_is_queued(const struct job *job)
-{
-    return job->state == JOB_PENDING || job->state == JOB_RUNNING;
-}
-
-static void job_end(struct job *job)
-{
-    json_t *fail = json_object_get(job->prompt, "fail");
-    job->state = json_is_true(fail) || json_is_string(fail) ? JOB_FAILED : JOB_SUCCEEDED;
-}
-
-/* Ends what has run its time and starts what finds a free slot. */
-static void jobs_advance(void)
-{
-    uint64_t now = clock_boot_ms();
-    size_t running = 0;
-    for (size_t i = 0; i < job_count; i++) {
-        if (jobs[i].state == JOB_RUNNING && now >= jobs[i].ends_ms) {
-            job_end(&jobs[i]);
-        }
-        running += jobs[i].state == JOB_RUNNING;
-    }
-    for (size_t i = 0; i < job_count && (slots == 0 || running < slots); i++) {
-        if (jobs[i].state == JOB_PENDING) {
-            json_int_t duration =
-                json_integer_value(json_object_get(jobs[i].prompt, "duration_ms"));
-            jobs[i].state = JOB_RUNNING;
-            jobs[i].ends_ms = now + (duration > 0 ? (uint64_t)duration : 0);
-            running++;
-        }
-    }
-}
-
-static json_t *queue_of(enum job_state state)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < job_count; i++) {
-        if (jobs[i].state == state) {
-            json_array_append_new(list, json_pack("[I,s,O,{},[]]", (json_int_t)jobs[i].number,
-                                                  jobs[i].id, jobs[i].prompt));
-        }
-    }
-    return list;
-}
-
-static json_t *messages_of(const struct job *job)
-{
-    json_t *fail = json_object_get(job->prompt, "fail");
-    const char *message = json_is_string(fail) ? json_string_value(fail) : "told to fail";
-    json_t *list = json_pack("[[s,{s:s}],[s,{s:[],s:s}]]", "execution_start", "prompt_id", job->id,
-                             "execution_cached", "nodes", "prompt_id", job->id);
-    if (job->state == JOB_SUCCEEDED) {
-        json_array_append_new(list,
-                              json_pack("[s,{s:s}]", "execution_success", "prompt_id", job->id));
-    } else if (job->state == JOB_FAILED) {
-        json_array_append_new(list,
-                              json_pack("[s,{s:s,s:s,s:s}]", "execution_error", "prompt_id",
-                                        job->id, "exception_message", message, "node_id", "9"));
-    } else {
-        json_array_append_new(
-            list, json_pack("[s,{s:s}]", "execution_interrupted", "prompt_id", job->id));
-    }
-    return list;
-}
-
-static json_t *outputs_of(const struct job *job)
-{
-    if (job->state != JOB_SUCCEEDED) {
-        return json_object();
-    }
-    json_t *wanted = json_object_get(job->prompt, "images");
-    json_int_t count = json_is_integer(wanted) ? json_integer_value(wanted) : 1;
-    json_t *images = json_array();
-    for (json_int_t i = 0; i < count; i++) {
-        char name[160];
-        snprintf(name, sizeof(name), "%s_%05lld_.png", job->id, (long long)i + 1);
-        json_array_append_new(images, json_pack("{s:s,s:s,s:s}", "filename", name, "subfolder", "",
-                                                "type", "output"));
-    }
-    return json_pack("{s:{s:o}}", "9", "images", images);
-}
-
-static struct answer answer_history(const char *id)
-{
-    struct job *job = job_find(id);
-    if (job == NULL || job_is_queued(job)) {
-        return (struct answer){.status = 200, .body = json_object()};
-    }
-    bool succeeded = job->state == JOB_SUCCEEDED;
-    json_t *item =
-        json_pack("{s:[I,s,O,{},[]],s:o,s:{s:s,s:b,s:o},s:{}}", "prompt", (json_int_t)job->number,
-                  job->id, job->prompt, "outputs", outputs_of(job), "status", "status_str",
-                  succeeded ? "success" : "error", "completed", succeeded, "messages",
-                  messages_of(job), "meta");
-    return (struct answer){.status = 200, .body = json_pack("{s:o}", job->id, item)};
-}
-
-static struct answer answer_queue(void)
-{
+    struct comfy_job *job = comfy_job_find(request->id);
+    bool is_told = job != NULL && !comfy_job_is_queued(job);
     return (struct answer){.status = 200,
-                           .body = json_pack("{s:o,s:o}", "queue_running", queue_of(JOB_RUNNING),
-                                             "queue_pending", queue_of(JOB_PENDING))};
+                           .body = is_told ? json_pack("{s:o}", job->id, comfy_history_of(job))
+                                           : json_object()};
+}
+
+static struct answer answer_queue(const struct request *request)
+{
+    (void)request;
+    return (struct answer){.status = 200,
+                           .body = json_pack("{s:o,s:o}", "queue_running",
+                                             comfy_queue_of(COMFY_RUNNING), "queue_pending",
+                                             comfy_queue_of(COMFY_PENDING))};
 }
 
 static struct answer answer_error(unsigned status, const char *type)
@@ -191,147 +88,241 @@ static struct answer answer_error(unsigned status, const char *type)
     };
 }
 
-static struct answer answer_prompt(json_t *body)
+static struct answer answer_prompt(const struct request *request)
 {
-    json_t *prompt = json_object_get(body, "prompt");
-    const char *wanted = json_string_value(json_object_get(body, "prompt_id"));
+    json_t *prompt = json_object_get(request->body, "prompt");
+    const char *wanted = json_string_value(json_object_get(request->body, "prompt_id"));
     if (!json_is_object(prompt)) {
         return answer_error(400, "no_prompt");
     }
-    struct job *known = job_find(wanted);
-    if (known != NULL && job_is_queued(known)) {
+    struct comfy_job *known = comfy_job_find(wanted);
+    if (known != NULL && comfy_job_is_queued(known)) {
         return (struct answer){.status = 409,
                                .body = json_pack("{s:s}", "error", "prompt_id already exists")};
     }
     if (known != NULL) {
-        job_forget(known);
+        comfy_job_forget(known);
     }
-    for (size_t i = 0; i < job_count && job_count == JOBS_MAX; i++) {
-        if (!job_is_queued(&jobs[i])) {
-            job_forget(&jobs[i]);
-        }
-    }
-    if (job_count == JOBS_MAX) {
+    struct comfy_job *job = comfy_job_add(wanted, prompt);
+    if (job == NULL) {
         return answer_error(400, "queue_full");
     }
-    struct job *job = &jobs[job_count++];
-    *job =
-        (struct job){.state = JOB_PENDING, .number = next_number++, .prompt = json_incref(prompt)};
-    if (wanted != NULL) {
-        snprintf(job->id, sizeof(job->id), "%s", wanted);
-    } else {
-        snprintf(job->id, sizeof(job->id), "00000000-0000-4000-8000-%012llx",
-                 (unsigned long long)job->number);
-    }
-    jobs_advance();
+    comfy_jobs_advance(slots);
     return (struct answer){.status = 200,
                            .body = json_pack("{s:s,s:I,s:{}}", "prompt_id", job->id, "number",
                                              (json_int_t)job->number, "node_errors")};
 }
 
-static struct answer answer_delete(json_t *body)
+static struct answer answer_delete(const struct request *request)
 {
-    json_t *list = json_object_get(body, "delete");
+    json_t *list = json_object_get(request->body, "delete");
     for (size_t i = 0; i < json_array_size(list); i++) {
-        struct job *job = job_find(json_string_value(json_array_get(list, i)));
-        if (job != NULL && job->state == JOB_PENDING) {
-            job_forget(job);
+        struct comfy_job *job = comfy_job_find(json_string_value(json_array_get(list, i)));
+        if (job != NULL && job->state == COMFY_PENDING) {
+            comfy_job_forget(job);
         }
     }
     return (struct answer){.status = 200};
 }
 
 /* As there: without an id it interrupts whatever runs. */
-static struct answer answer_interrupt(json_t *body)
+static struct answer answer_interrupt(const struct request *request)
 {
-    const char *id = json_string_value(json_object_get(body, "prompt_id"));
-    for (size_t i = 0; i < job_count; i++) {
-        if (jobs[i].state == JOB_RUNNING && (id == NULL || strcmp(jobs[i].id, id) == 0)) {
-            jobs[i].state = JOB_INTERRUPTED;
-        }
-    }
-    jobs_advance();
+    const char *wanted = json_string_value(json_object_get(request->body, "prompt_id"));
+    comfy_jobs_interrupt(wanted);
+    comfy_jobs_advance(slots);
     return (struct answer){.status = 200};
 }
 
-static struct answer answer_stats(void)
+static struct answer answer_job(const struct request *request)
 {
+    struct comfy_job *job = comfy_job_find(request->id);
+    return job == NULL ? (struct answer){.status = 404,
+                                         .body = json_pack("{s:s}", "error", "Job not found")}
+                       : (struct answer){.status = 200, .body = comfy_detail_of(job)};
+}
+
+/* A pending job is taken out of the queue and forgotten, a running one is interrupted. */
+static struct answer answer_cancel(const struct request *request)
+{
+    struct comfy_job *job = comfy_job_find(request->id);
+    bool is_cancelled = job != NULL && comfy_job_is_queued(job);
+    if (is_cancelled && job->state == COMFY_RUNNING) {
+        comfy_jobs_interrupt(request->id);
+    } else if (is_cancelled) {
+        comfy_job_forget(job);
+    }
+    comfy_jobs_advance(slots);
+    return (struct answer){.status = 200, .body = json_pack("{s:b}", "cancelled", is_cancelled)};
+}
+
+static struct answer answer_stats(const struct request *request)
+{
+    (void)request;
     return (struct answer){
         .status = 200,
         .body = json_pack("{s:{s:s},s:[]}", "system", "comfyui_version", "0.3.64", "devices")};
 }
 
-static struct answer answer_control(const char *verb, json_t *body)
+/* --- beside the protocol --- */
+
+static struct answer answer_lose(const struct request *request)
 {
-    struct job *job = job_find(json_string_value(json_object_get(body, "prompt_id")));
-    if (strcmp(verb, "journal") == 0) {
-        return (struct answer){.status = 200, .body = json_incref(journal)};
-    }
-    if (strcmp(verb, "restart") == 0) {
-        while (job_count > 0) {
-            job_forget(&jobs[job_count - 1]);
-        }
-        return (struct answer){.status = 200};
-    }
+    struct comfy_job *job =
+        comfy_job_find(json_string_value(json_object_get(request->body, "prompt_id")));
     if (job == NULL) {
         return (struct answer){.status = 404};
     }
-    if (strcmp(verb, "lose") == 0) {
-        job_forget(job);
-    } else if (strcmp(verb, "finish") == 0) {
-        job_end(job);
-    } else {
-        return (struct answer){.status = 404};
-    }
+    comfy_job_forget(job);
     return (struct answer){.status = 200};
 }
 
-static struct answer answer_request(const char *method, const char *path, json_t *body)
+static struct answer answer_restart(const struct request *request)
 {
-    bool is_get = strcmp(method, "GET") == 0;
-    bool is_post = strcmp(method, "POST") == 0;
-    if (strncmp(path, "/api/", 5) == 0) {
-        path += 4;
+    (void)request;
+    comfy_jobs_forget_all();
+    return (struct answer){.status = 200};
+}
+
+static struct answer answer_finish(const struct request *request)
+{
+    struct comfy_job *job =
+        comfy_job_find(json_string_value(json_object_get(request->body, "prompt_id")));
+    if (job == NULL) {
+        return (struct answer){.status = 404};
     }
-    if (strncmp(path, "/control/", 9) == 0) {
-        return answer_control(path + 9, body);
+    comfy_job_end(job);
+    return (struct answer){.status = 200};
+}
+
+static struct answer answer_set(const struct request *request)
+{
+    json_t *delay = json_object_get(request->body, "delay_ms");
+    json_t *jobs = json_object_get(request->body, "jobs");
+    json_int_t wanted_ms = delay == NULL ? delay_ms : json_integer_value(delay);
+    if (wanted_ms < 0 || wanted_ms > DELAY_MAX_MS) {
+        return (struct answer){.status = 400};
     }
-    if (json_array_size(journal) < JOURNAL_MAX) {
-        json_array_append_new(journal, json_pack("{s:s,s:s}", "method", method, "path", path));
+    delay_ms = (int)wanted_ms;
+    has_jobs = jobs == NULL ? has_jobs : json_is_true(jobs);
+    return (struct answer){.status = 200};
+}
+
+static struct answer answer_journal(const struct request *request)
+{
+    (void)request;
+    return (struct answer){.status = 200, .body = json_deep_copy(journal)};
+}
+
+static struct answer answer_counters(const struct request *request)
+{
+    (void)request;
+    return (struct answer){.status = 200,
+                           .body = json_pack("{s:I,s:I,s:I}", "requests", request_count, "answered",
+                                             answered_count, "most_at_once", most_count)};
+}
+
+/* A path that ends in a slash is followed by an id, and that by `rest`. What the legacy interface
+ * has is there under /api too. */
+static const struct route {
+    const char *method, *path, *rest;
+    struct answer (*answer)(const struct request *request);
+} routes[] = {
+    {"GET", "/api/jobs/", "", answer_job},
+    {"POST", "/api/jobs/", "/cancel", answer_cancel},
+    {"GET", "/history/", "", answer_history},
+    {"GET", "/queue", "", answer_queue},
+    {"GET", "/system_stats", "", answer_stats},
+    {"POST", "/prompt", "", answer_prompt},
+    {"POST", "/queue", "", answer_delete},
+    {"POST", "/interrupt", "", answer_interrupt},
+    {"POST", "/control/lose", "", answer_lose},
+    {"POST", "/control/restart", "", answer_restart},
+    {"POST", "/control/finish", "", answer_finish},
+    {"POST", "/control/set", "", answer_set},
+    {"GET", "/control/journal", "", answer_journal},
+    {"GET", "/control/counters", "", answer_counters},
+};
+
+#define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
+
+/* True when the path is the route's; `id` is what follows its first part. */
+static bool route_matches(const struct route *route, const char *method, const char *path, char *id,
+                          size_t id_size)
+{
+    size_t size = strlen(path), before = strlen(route->path), after = strlen(route->rest);
+    bool has_id = route->path[before - 1] == '/';
+    if (strcmp(route->method, method) != 0 || size < before + after ||
+        strncmp(path, route->path, before) != 0 || strcmp(path + size - after, route->rest) != 0) {
+        return false;
     }
-    if (is_get && strncmp(path, "/history/", 9) == 0) {
-        return answer_history(path + 9);
+    size_t between = size - before - after;
+    if (between >= id_size || (between > 0) != has_id ||
+        memchr(path + before, '/', between) != NULL) {
+        return false;
     }
-    if (is_get && strcmp(path, "/queue") == 0) {
-        return answer_queue();
-    }
-    if (is_get && strcmp(path, "/system_stats") == 0) {
-        return answer_stats();
-    }
-    if (is_post && strcmp(path, "/prompt") == 0) {
-        return answer_prompt(body);
-    }
-    if (is_post && strcmp(path, "/queue") == 0) {
-        return answer_delete(body);
-    }
-    if (is_post && strcmp(path, "/interrupt") == 0) {
-        return answer_interrupt(body);
+    memcpy(id, path + before, between);
+    id[between] = 0;
+    return true;
+}
+
+static struct answer answer_request(const char *method, const char *path, const json_t *body)
+{
+    char id[129];
+    struct request request = {.id = id, .body = body};
+    const char *plain = strncmp(path, "/api/", 5) == 0 ? path + 4 : path;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        bool is_of_jobs = strncmp(routes[i].path, "/api/", 5) == 0;
+        if ((has_jobs || !is_of_jobs) &&
+            route_matches(&routes[i], method, is_of_jobs ? path : plain, id, sizeof(id))) {
+            return routes[i].answer(&request);
+        }
     }
     return (struct answer){.status = 404};
 }
 
-static enum MHD_Result answer_send(struct MHD_Connection *connection, struct answer answer)
+/* `text`: JSON, taken over; NULL: an empty body. */
+static enum MHD_Result reply_send(struct MHD_Connection *connection, unsigned status, char *text)
 {
-    char *text = answer.body != NULL ? json_dumps(answer.body, JSON_COMPACT) : NULL;
     struct MHD_Response *response = MHD_create_response_from_buffer(text != NULL ? strlen(text) : 0,
                                                                     text, MHD_RESPMEM_MUST_FREE);
     if (text != NULL) {
         MHD_add_response_header(response, "Content-Type", "application/json; charset=utf-8");
     }
-    enum MHD_Result result = MHD_queue_response(connection, answer.status, response);
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
-    json_decref(answer.body);
     return result;
+}
+
+/* Counts the request in; how long it is to take. */
+static int begin_request(const char *method, const char *path)
+{
+    pthread_mutex_lock(&mutex);
+    if (json_array_size(journal) < JOURNAL_MAX) {
+        json_array_append_new(journal, json_pack("{s:s,s:s}", "method", method, "path", path));
+    }
+    request_count++;
+    now_count++;
+    most_count = now_count > most_count ? now_count : most_count;
+    int wanted_ms = delay_ms;
+    pthread_mutex_unlock(&mutex);
+    return wanted_ms;
+}
+
+/* Takes the body over. Result: the status; `*text` is the caller's, NULL for an empty reply. */
+static unsigned end_request(const char *method, const char *path, json_t *body, bool is_counted,
+                            char **text)
+{
+    pthread_mutex_lock(&mutex);
+    comfy_jobs_advance(slots);
+    struct answer answer = answer_request(method, path, body);
+    now_count -= is_counted;
+    answered_count += is_counted;
+    *text = answer.body != NULL ? json_dumps(answer.body, JSON_COMPACT) : NULL;
+    json_decref(answer.body);
+    json_decref(body);
+    pthread_mutex_unlock(&mutex);
+    return answer.status;
 }
 
 struct upload {
@@ -362,13 +353,16 @@ static enum MHD_Result on_request(void *closure, struct MHD_Connection *connecti
     }
     /* The real one refuses whatever looks like a browser of another site. */
     if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin") != NULL) {
-        return answer_send(connection, (struct answer){.status = 403});
+        return reply_send(connection, 403, NULL);
     }
-    jobs_advance();
     json_t *body = upload->size > 0 ? json_loadb(upload->data, upload->size, 0, NULL) : NULL;
-    struct answer answer = answer_request(method, url, body);
-    json_decref(body);
-    return answer_send(connection, answer);
+    bool is_counted = strncmp(url, "/control/", 9) != 0;
+    if (is_counted) {
+        (void)poll(NULL, 0, begin_request(method, url));
+    }
+    char *text = NULL;
+    unsigned status = end_request(method, url, body, is_counted, &text);
+    return reply_send(connection, status, text);
 }
 
 static void on_completed(void *closure, struct MHD_Connection *connection, void **state,
@@ -427,8 +421,8 @@ int main(int argc, char **argv)
 
     journal = json_array();
     struct MHD_Daemon *daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, on_request, NULL,
-                         MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
+        MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL,
+                         NULL, on_request, NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
                          MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
     if (daemon == NULL) {
         perror("comfy_service: cannot listen");
@@ -439,9 +433,7 @@ int main(int argc, char **argv)
     wait_for_end(signals);
 
     MHD_stop_daemon(daemon);
-    while (job_count > 0) {
-        job_forget(&jobs[job_count - 1]);
-    }
+    comfy_jobs_forget_all();
     json_decref(journal);
     close(signals);
     return 0;

@@ -182,8 +182,9 @@ static void put_submitted(struct history *history)
 static void put_operator(struct history *history)
 {
     ADD_ONE_OF(history, "type", "operator.requeue", "operator.complete", "operator.fail",
-               "operator.cancel", "operator.hold");
-    ADD_ONE_OF(history, "job", "j1", "j2", "j3", "j4", "");
+               "operator.cancel", "operator.hold", "operator.resume", "operator.resume");
+    ADD_ONE_OF(history, "job", "j1", "j2", "j3", "j4", "", "");
+    ADD_ONE_OF(history, "worker", "", "", "w1", "w2", "w9");
     add_text(history, "who", "ann");
     add_text(history, "why", "because");
 }
@@ -191,7 +192,8 @@ static void put_operator(struct history *history)
 static void put_tick(struct history *history)
 {
     add_text(history, "type", "tick");
-    ADD_ONE_OF(history, "elapsed_ms", "250", "1000", "0", "3000", "60000", "31536000000000");
+    ADD_ONE_OF(history, "elapsed_ms", "250", "1000", "250", "500", "1000", "3000", "0", "250",
+               "60000", "1000", "500", "31536000000000");
     ADD_ONE_OF(history, "gap_ms", "", "", "5000", "600000", "2000000");
     add_text(history, "wall_ms", "1");
     add_leader(history);
@@ -210,23 +212,36 @@ static void put_epoch(struct history *history)
     add_number(history, "epoch", history->epoch);
 }
 
+static uint64_t pick_value(struct history *history, enum policy_key key)
+{
+    static const uint64_t numbers[] = {0, 1, 2, 50, 1000, 5000, 1000000};
+    const struct policy_key_rule *rule = policy_key_rule(key);
+    if (rule->words == NULL) {
+        uint64_t number = numbers[take(history, 7)];
+        return number < rule->max ? number : rule->max;
+    }
+    unsigned count = 0;
+    for (struct span words = span_of(rule->words); words.size > 0; count++) {
+        (void)span_cut(&words, ' ');
+    }
+    return 1 + take(history, count);
+}
+
 static void put_policy(struct history *history)
 {
-    static const uint64_t numbers[] = {0, 1, 2, 1000, 5000, 1000000};
     struct policy policy;
     struct buffer text = {0};
     policy_preset(take(history, 2) == 0 ? PRESET_SAFE : PRESET_SEED, &policy);
     for (unsigned changes = take(history, 6); changes > 0; changes--) {
         enum policy_key key = take(history, POLICY_KEY_COUNT);
-        const struct policy_key_rule *rule = policy_key_rule(key);
-        if (rule->words != NULL) {
-            policy.value[key] = 1 + take(history, 2);
-        } else {
-            uint64_t number = numbers[take(history, 6)];
-            policy.value[key] = number < rule->max ? number : rule->max;
-        }
+        policy.value[key] = pick_value(history, key);
     }
-    policy_set_facts(&policy, SPAN("forgetful"), (struct policy_facts){.is_volatile = true});
+    for (unsigned changes = take(history, 4); changes > 0; changes--) {
+        enum policy_key key = take(history, POLICY_KEY_COUNT);
+        (void)policy_set_service(&policy, SPAN("comfyui"), key, pick_value(history, key));
+    }
+    struct policy_facts facts = {.is_volatile = true, .retention_ms = take(history, 2) * 1000};
+    policy_set_facts(&policy, SPAN("forgetful"), facts);
     policy_put_text(&text, &policy);
     add_text(history, "type", "policy");
     switch (take(history, 8)) {
@@ -287,11 +302,16 @@ static void put_outcome(struct history *history)
         ADD_ONE_OF(history, "verdict", "completed", "failed", "cancelled", "pending", "running",
                    "not_found", "inconclusive", "unreachable", "no_profile", "maybe");
         ADD_ONE_OF(history, "flags", "", "expired", "partial expired", "lagging");
+    } else if (kind == EFFECT_CANCEL && take(history, 16) != 15) {
+        add_text(history, "type", "effect.settled");
+        add(history, "effect", id);
+        ADD_ONE_OF(history, "outcome", "accepted", "accepted", "already_final", "refused",
+                   "unsupported", "unknown");
     } else {
         add_text(history, "type", "effect.settled");
         add(history, "effect", id);
         ADD_ONE_OF(history, "outcome", "applied", "applied", "stale", "stale", "gone", "observed",
-                   "failed", "published", "answered", "nonsense");
+                   "failed", "published", "answered", "nonsense", "accepted");
         ADD_ONE_OF(history, "found", "", "status=pending\nattempt=2", "status=completed",
                    "status=cancelled", "status=failed\nworker=w1\nattempt=1", "status=timeout",
                    "status=in_progress\nattempt=1\nworker=w1\nclaim=c1",
@@ -319,11 +339,53 @@ static void put_noise(struct history *history)
 }
 
 typedef void (*put_fn)(struct history *history);
+/* What leads far comes often; what begins anew, seldom. */
 static const put_fn put_kinds[] = {
-    put_worker,   put_hold,    put_hold,    put_work,   put_end,    put_submitted,
-    put_operator, put_tick,    put_tick,    put_epoch,  put_policy, put_noise,
-    put_outcome,  put_outcome, put_outcome, put_worker,
+    put_noise,    put_hold,      put_hold,    put_hold,    put_hold,    put_hold,    put_work,
+    put_work,     put_work,      put_end,     put_end,     put_worker,  put_worker,  put_worker,
+    put_worker,   put_tick,      put_tick,    put_tick,    put_tick,    put_tick,    put_tick,
+    put_outcome,  put_outcome,   put_outcome, put_outcome, put_outcome, put_outcome, put_outcome,
+    put_operator, put_submitted, put_epoch,   put_policy,
 };
+#define PUT_KINDS ((unsigned)(sizeof(put_kinds) / sizeof(put_kinds[0])))
+
+/* A cancel under way has an end that comes by itself. */
+static void check_cancel(const struct job *job)
+{
+    const struct job_core *core = &job->core;
+    CHECK(core->phase != JOB_CANCELLING || core->ending != ENDING_NONE);
+    CHECK((core->ending != ENDING_NONE) == (core->cancel_due != 0));
+    if (core->ending != ENDING_NONE) {
+        CHECK(core->phase == JOB_CANCELLING || core->phase == JOB_ASKING ||
+              core->phase == JOB_WAITING);
+        CHECK(job->next.place != 0 && core->next_due <= core->cancel_due);
+        CHECK(core->cancel != JOB_CANCEL_NONE);
+    }
+}
+
+/* What is held or counted for silence alone has a silent worker. */
+static void check_silence(const struct job *job)
+{
+    const struct job_core *core = &job->core;
+    CHECK((core->phase == JOB_HELD) == job->waiting.is_linked);
+    CHECK(core->phase != JOB_HELD || core->rests_on_silence);
+    CHECK(!core->rests_on_silence || job->holder == NULL ||
+          job->holder->core.phase == WORKER_SILENT);
+    CHECK(!core->is_death || core->deaths > 0);
+    CHECK(core->counted == JOB_COUNT_NONE || core->losses + core->failures > 0);
+}
+
+static void check_fleet(const struct state *state)
+{
+    uint64_t watched = 0;
+    for (const struct worker *worker = table_oldest(&state->workers); worker != NULL;
+         worker = table_next(worker)) {
+        watched += worker->core.phase == WORKER_ACTIVE || worker->core.phase == WORKER_STOPPING;
+        CHECK(!worker->fallen.is_linked || worker->core.phase == WORKER_SILENT);
+    }
+    CHECK(watched == state->fleet.watched);
+    CHECK(!state->fleet.is_held_by_operator || state->fleet.is_held);
+}
 
 static void check_job(struct history *history, unsigned index)
 {
@@ -337,10 +399,13 @@ static void check_job(struct history *history, unsigned index)
     const struct worker *holder = job->holder;
     CHECK(job->core.phase != JOB_NONE);
     CHECK((job->open != NULL) == rule->has_open);
-    CHECK((job->next.place != 0) == rule->has_next);
+    CHECK(job_next_is_sound(&job->core));
+    CHECK((job->next.place != 0) == (job->core.next_due != 0));
     CHECK(rule->is_final == job->finished.is_linked);
     CHECK((holder != NULL) == job->held.is_linked);
     CHECK(!rule->is_final || holder == NULL);
+    check_cancel(job);
+    check_silence(job);
     if (job->core.phase == JOB_CLAIMED || job->core.phase == JOB_STARTED) {
         CHECK(holder != NULL);
         CHECK(holder->core.phase == WORKER_ACTIVE || holder->core.phase == WORKER_STOPPING);
@@ -353,7 +418,7 @@ static void check_job(struct history *history, unsigned index)
     uint64_t counted = job->core.losses + job->core.failures;
     struct stream_id claimed = job->core.fact[JOB_FACT_CLAIMED];
     if (stream_id_compare(claimed, known->claimed) != 0 || job->core.attempt != known->attempt) {
-        known->counted_before = counted - (job->core.is_counted ? 1 : 0);
+        known->counted_before = counted - (job->core.counted != JOB_COUNT_NONE ? 1 : 0);
     }
     CHECK(counted <= known->counted_before + 1);
     known->phase = job->core.phase;
@@ -463,7 +528,11 @@ static void fold_next(struct history *history)
 {
     struct buffer raw = {0};
     history->pair_count = 0;
-    put_kinds[take(history, sizeof(put_kinds) / sizeof(put_kinds[0]))](history);
+    /* A leader and a policy stand at the beginning, as they do in life. */
+    put_fn put = history->entry_count == 0   ? put_epoch
+                 : history->entry_count == 1 ? put_policy
+                                             : put_kinds[take(history, PUT_KINDS)];
+    put(history);
     codec_put_raw(&raw, history->names, history->values, history->pair_count);
     struct entry entry = {.id = {++history->entry_count, 0}, .raw = buffer_span(&raw)};
     fold_entry(history->state, &entry, &history->output);
@@ -474,6 +543,7 @@ static void fold_next(struct history *history)
         check_job(history, i);
     }
     check_effects(history);
+    check_fleet(history->state);
     if (history->entry_count % RESTART_EACH == 0) {
         check_restart(history);
     }

@@ -236,8 +236,12 @@ class Salvor:
 
     def wait_log(self, event, deadline_s=None, **fields):
         def found():
-            return [fact for fact in self.log(event)
-                    if all(fact.get(key) == str(value) for key, value in fields.items())]
+            is_over = not self.reader.is_alive()  # asked first: what it read last counts too
+            facts = [fact for fact in self.log(event)
+                     if all(fact.get(key) == str(value) for key, value in fields.items())]
+            check(facts or not is_over, f"salvor has ended without event={event} {fields}:\n" +
+                  "\n".join(self.lines[-20:]))
+            return facts
         return wait_until(found, lambda: f"log event={event} {fields} in:\n" +
                           "\n".join(self.lines[-20:]), deadline_s)[0]
 

@@ -21,7 +21,7 @@ def test_usage_is_refused_with_what_is_allowed():
     check("Verbs:" in told(2), "no verb")
     check("unknown verb \"frob\"" in told(2, "frob"))
     check("salvor 0." in told(0, "--version"))
-    for verb in "run", "replay", "why", "send", "audit":
+    for verb in "run", "replay", "why", "send", "audit", "check":
         check(f"Usage: salvor {verb}" in told(0, verb, "--help"))
         check(re.search(r"unknown option --bogus; allowed:.* --help", told(2, verb, "--bogus")))
     check("needs FILE|DIR" in told(2, "replay"))
@@ -50,11 +50,11 @@ def test_problems_of_the_configuration_are_named_at_once():
     with Place() as place:
         path = os.path.join(place.folder, "bad.yaml")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("salvor: {tick_mss: 1}\npolicy: {on_running: cancel}\n"
+            file.write("salvor: {tick_mss: 1}\npolicy: {on_running: stop}\n"
                        "services:\n  api: {profile: nobody}\n  bare: {}\n")
         out = told(2, "run", "-c", path, cwd=place.folder)
         check_equal([f"{path}:1: salvor.tick_mss", f"{path}:2: policy.on_running",
-                     f"{path}:5: services.bare.profile", f"{path}:4: services.api"],
+                     f"{path}:4: services.api", f"{path}:5: services.bare.profile"],
                     [re.match(r"\S+ \S+(?=: )", line).group() for line in out.splitlines()])
         with open(path, "w", encoding="utf-8") as file:
             file.write("services:\n  api: {profile: nobody, base: \"http://h\"}\n")

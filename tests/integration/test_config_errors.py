@@ -7,7 +7,8 @@ import re
 
 from harness import SALVOR, Place, Redis, check, check_equal, main, run
 
-# Each line that ends in a `#!` comment has a mistake; what must be told of it stands behind it.
+# Each line that ends in a `#!` comment has a mistake; what must be told of it stands behind it, and
+# `run:` where it is one only for who asks the service.
 MISTAKES = """\
 salvor:
   partitions: 2            #! salvor.partitions "2" 1
@@ -23,6 +24,11 @@ policy:
   preset: wild             #! policy.preset "wild" safe seed
   backoff_ms: -1           #! policy.backoff_ms "-1" whole
   effects: maybe           #! policy.effects "maybe" observe apply
+  services:
+    one:
+      hold_pace: 1         #! policy.services.one.hold_pace fleet policy.hold_pace
+      on_running: stop     #! policy.services.one.on_running "stop" wait requeue cancel
+    nobody_configured: {ask_limit: 1}
 services:
   a b: {profile: comfyui}  #! services name letters
   one:
@@ -36,12 +42,23 @@ services:
     port: 7                #! services.three.port unknown allow
   four:
     profile: comfyui
-    allow: [999.1.1.1/8]   #! services.four "999.1.1.1/8" 10.0.0.0/8
+    allow: [h, 999.1.1.1/8] #! services.four.allow "999.1.1.1/8" 10.0.0.0/8
+    token: hush            #! services.four.token env:NAME file:/PATH
+    exclusive: 1           #! services.four.exclusive "1" true false
+    rate_per_s: fast       #! services.four.rate_per_s "fast" whole
+  five:
+    profile: comfyui
+    base: "http://ada:hush@h"  #! services.five.base user services.five.token
+    ca_file: /nowhere/ca   #! run: services.five.ca_file "/nowhere/ca" certificates
+    token: env:SALVOR_TEST_UNSET #! run: services.five.token env:SALVOR_TEST_UNSET
 montor:                    #! montor unknown monitor
   listen: x
 """
 ENVIRONMENT = {"SALVOR_POLICY_ASK_LIMIT": ("none", "whole number"),
                "SALVOR_SALVOR_NOPE": ("1", "unknown key"),
+               "SALVOR_POLICY_SERVICES_A_B_HOLD_PACE": ("1", "a_b.hold_pace: this key holds"),
+               "SALVOR_SERVICES_A_B_TOKEN": ("hush", "a_b.token: not the secret"),
+               "SALVOR_SERVICES_A_B_NOPE": ("1", "allowed: the service's name, _ and one of"),
                "SALVOR_REDIS_URL": ("env:SALVOR_TEST_UNSET", "SALVOR_TEST_UNSET is not set")}
 
 
@@ -63,20 +80,25 @@ def test_all_mistakes_are_named_at_once_with_file_line_and_what_is_allowed():
         for verb in (("run", "-c"), ("send", "policy")):
             path, told = refused(place, MISTAKES, verb)
             mistakes = {number: line.split("#!")[1].split()
-                        for number, line in enumerate(MISTAKES.splitlines(), 1) if "#!" in line}
+                        for number, line in enumerate(MISTAKES.splitlines(), 1) if "#!" in line
+                        and (verb[0] == "run" or "#! run:" not in line)}
             for number, words in mistakes.items():
                 # What is wrong with a service may be told where the service begins.
+                words = [word for word in words if word != "run:"]
                 lines = [line for line in told if any(line.startswith(f"{path}:{at}: ")
                                                       for at in (number, number - 1, number - 2))
                          and all(word in line for word in words)]
                 check_equal(1, len(lines), f"line {number}, {words}, in:\n", "\n".join(told))
             check_equal(len(mistakes), len(told), "problems told:\n", "\n".join(told))
+            check("hush" not in "".join(told), told)
+            at = [int(line[len(path) + 1:].split(":")[0]) for line in told]
+            check_equal(sorted(at), at, "lines in the order of the file")
         check_equal(["given.yaml"], os.listdir(place.folder), "nothing was made")
 
 
 def test_mistakes_in_the_environment_are_named_by_their_variable():
     with Place() as place:
-        _, told = refused(place, "", **{key: value for key, (value, _) in ENVIRONMENT.items()})
+        _, told = refused(place, "services: {a_b: {profile: comfyui}}", **{key: value for key, (value, _) in ENVIRONMENT.items()})
         for name, (_, words) in ENVIRONMENT.items():
             check_equal(1, len([line for line in told if line.startswith(name + ": ") and
                                 words in line]), name, told)
@@ -116,11 +138,13 @@ def test_mistakes_in_a_profile_are_told_with_its_file_and_line():
     with Place() as place:
         profile = written(place, "profile: mine\nvolatile: false\nstatus:\n"
                                  "  - request: GET /x/{id}\n    rules:\n"
-                                 "      - 200 => finished\n", "mine.yaml")
+                                 "      - 200 => finished\ncolour: red\n", "mine.yaml")
         _, told = refused(place, f"services:\n  s: {{profile: {profile}}}\n")
-        check_equal(1, len(told), told)
-        for words in ("given.yaml:2", "mine.yaml", "line 6", "finished", "completed"):
-            check(words in told[0], words, told)
+        check_equal(2, len(told), told)
+        for number, word, allowed in ((6, "finished", "completed"), (7, "colour", "volatile")):
+            check_equal(1, len([line for line in told if "given.yaml:2: services.s.profile: " in line
+                                and f"{profile}: line {number}: " in line and word in line
+                                and allowed in line]), number, told)
 
 
 def test_unknown_options_and_verbs_are_usage_errors():

@@ -5,6 +5,7 @@ resumes and does each thing once. A stream that is not the one that was folded, 
 of the wrong type: it stops, says why, and changes nothing."""
 import contextlib
 import os
+import re
 import signal
 import socket
 import threading
@@ -163,16 +164,32 @@ def test_a_redis_that_is_loading_is_waited_for():
         finish(redis, salvor)
 
 
+def reads_wait(redis):
+    return re.search(r" flags=\w*b", redis.call("CLIENT", "LIST"))
+
+
+def is_stopped_in_its_read(redis, salvor):
+    salvor.process.send_signal(signal.SIGSTOP)
+    if reads_wait(redis):
+        return True
+    salvor.process.send_signal(signal.SIGCONT)
+    return False
+
+
 def test_a_redis_that_hangs_and_then_does_all_it_was_sent_does_nothing_twice():
     with rescue(CONFIG) as (_, redis, salvor):
         jobs = [f"j{i}" for i in range(20)]
         hold(redis, *jobs)
-        # All at once, and stopped before a commit can lie between them and their effects.
+        # All at once, read by a Salvor that stands still until Redis does: so no effect is carried
+        # out before.
+        wait_until(lambda: is_stopped_in_its_read(redis, salvor), "Salvor stands still in its read")
         redis.call("MULTI")
         for job in jobs:
             fail(redis, job)
         redis.call("EXEC")
+        wait_until(lambda: not reads_wait(redis), "Redis has answered the read")
         redis.process.send_signal(signal.SIGSTOP)
+        salvor.process.send_signal(signal.SIGCONT)
         try:
             # Sent, and without a reply: whether Redis will do it nobody knows.
             salvor.wait_log("effects_wait")

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -20,7 +21,7 @@ struct hostile_service {
     enum hostile_manner manner;
     const char *reply; /* borrowed */
     pthread_t thread;
-    int listener, stop_fd;
+    int listener, stop_fd, kept_fd; /* -1: no connection is kept */
     unsigned port;
     char url[64];
     pthread_mutex_t mutex; /* guards what follows */
@@ -105,6 +106,9 @@ static void misbehave(struct hostile_service *service, int fd)
         send_text(fd, service->reply);
         shutdown(fd, SHUT_WR);
         return;
+    case HOSTILE_ONCE:
+        send_text(fd, service->reply);
+        return;
     case HOSTILE_NONE:
         CHECK(!"a manner is needed");
     }
@@ -112,39 +116,72 @@ static void misbehave(struct hostile_service *service, int fd)
     }
 }
 
+/* The connection that something happens on: a new one, or the kept one; -1 at the end. */
+static int next_connection(struct hostile_service *service)
+{
+    struct pollfd fds[3] = {{.fd = service->listener, .events = POLLIN},
+                            {.fd = service->stop_fd, .events = POLLIN},
+                            {.fd = service->kept_fd, .events = POLLIN}};
+    int ready = poll(fds, 3, -1);
+    if (ready < 0 || fds[1].revents != 0) {
+        return -1;
+    }
+    return fds[2].revents != 0 ? service->kept_fd : accept(service->listener, NULL, NULL);
+}
+
 static void *thread_main(void *argument)
 {
     struct hostile_service *service = argument;
-    while (wait_for(service, service->listener, POLLIN, -1)) {
-        int fd = accept(service->listener, NULL, NULL);
-        if (fd >= 0) {
-            if (read_request(service, fd)) {
-                misbehave(service, fd);
-            }
-            close(fd);
+    for (int fd; (fd = next_connection(service)) >= 0;) {
+        bool is_kept = fd == service->kept_fd;
+        bool is_read = read_request(service, fd);
+        if (is_read && !is_kept) {
+            misbehave(service, fd);
         }
+        if (is_read && !is_kept && service->manner == HOSTILE_ONCE && service->kept_fd < 0) {
+            service->kept_fd = fd;
+            continue;
+        }
+        close(fd);
+        service->kept_fd = is_kept ? -1 : service->kept_fd;
     }
     return NULL;
 }
 
-struct hostile_service *hostile_service_start(enum hostile_manner manner, const char *reply)
+static struct hostile_service *start(const struct sockaddr *address, socklen_t size,
+                                     enum hostile_manner manner, const char *reply)
 {
     struct hostile_service *service = mem_zero(sizeof(*service));
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
     service->manner = manner;
     service->reply = reply;
+    service->kept_fd = -1;
     service->stop_fd = eventfd(0, EFD_CLOEXEC);
-    service->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    service->listener = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(service->listener >= 0);
-    CHECK(bind(service->listener, (struct sockaddr *)&address, size) == 0);
+    CHECK(bind(service->listener, address, size) == 0);
     CHECK(listen(service->listener, 16) == 0);
-    CHECK(getsockname(service->listener, (struct sockaddr *)&address, &size) == 0);
-    service->port = ntohs(address.sin_port);
-    snprintf(service->url, sizeof(service->url), "http://127.0.0.1:%u", service->port);
     pthread_mutex_init(&service->mutex, NULL);
     CHECK(pthread_create(&service->thread, NULL, thread_main, service) == 0);
     return service;
+}
+
+struct hostile_service *hostile_service_start(enum hostile_manner manner, const char *reply)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    struct hostile_service *service = start((const struct sockaddr *)&address, size, manner, reply);
+    CHECK(getsockname(service->listener, (struct sockaddr *)&address, &size) == 0);
+    service->port = ntohs(address.sin_port);
+    snprintf(service->url, sizeof(service->url), "http://127.0.0.1:%u", service->port);
+    return service;
+}
+
+struct hostile_service *hostile_service_start_at(const char *path, enum hostile_manner manner,
+                                                 const char *reply)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    return start((const struct sockaddr *)&address, sizeof(address), manner, reply);
 }
 
 const char *hostile_service_url(const struct hostile_service *service)
@@ -178,6 +215,9 @@ void hostile_service_stop(struct hostile_service *service)
     CHECK(eventfd_write(service->stop_fd, 1) == 0);
     pthread_join(service->thread, NULL);
     close(service->listener);
+    if (service->kept_fd >= 0) {
+        close(service->kept_fd);
+    }
     close(service->stop_fd);
     pthread_mutex_destroy(&service->mutex);
     mem_free(service);

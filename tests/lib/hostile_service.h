@@ -12,13 +12,17 @@ enum hostile_manner {
     HOSTILE_DRIP,         /* sends the reply, and then one byte of its body a second */
     HOSTILE_ENDLESS,      /* chunks, for ever */
     HOSTILE_REPLY,        /* sends the reply's bytes as they are and closes */
+    HOSTILE_ONCE,         /* the same, but keeps the connection, to close it at the next request */
 };
 
 struct hostile_service;
 
-/* `reply`: raw bytes of an HTTP reply, borrowed; for HOSTILE_REPLY alone. The caller owns the
- * result. */
+/* `reply`: raw bytes of an HTTP reply, borrowed; for HOSTILE_REPLY and HOSTILE_ONCE alone. The
+ * caller owns the result. */
 struct hostile_service *hostile_service_start(enum hostile_manner manner, const char *reply);
+/* The same on a unix socket, which it makes at `path`; it has no URL and no port. */
+struct hostile_service *hostile_service_start_at(const char *path, enum hostile_manner manner,
+                                                 const char *reply);
 /* "http://127.0.0.1:PORT", borrowed. */
 const char *hostile_service_url(const struct hostile_service *service);
 unsigned hostile_service_port(const struct hostile_service *service);

@@ -38,6 +38,12 @@ struct row {
 #define NOTED "{\"event\":\"job.completed\",\"facts\":{},\"measures\":{},\"did_not_match\":[]}"
 #define BAD   "{\"problem\":\"missing\",\"field\":\"worker\"}"
 
+#define MASS                                                                             \
+    "{\"event\":\"tick\",\"facts\":{},\"measures\":{\"silent_workers\":5,\"workers\":8," \
+    "\"percent\":50},\"did_not_match\":[]}"
+#define HELD \
+    "{\"event\":\"tick\",\"facts\":{},\"measures\":{},\"did_not_match\":[],\"held\":\"requeue\"}"
+
 static const struct row rows[] = {
     {60000, "", "w1", "", 0, ACTION_RELEASE, REASON_WORKER_SILENT, LOST, EFFECT_RELEASE,
      OUTCOME_APPLIED, 3, ""},
@@ -67,6 +73,13 @@ static const struct row rows[] = {
      OUTCOME_NONE, 0, ""},
     {96000, "", "", "", 0, ACTION_QUARANTINE, REASON_BAD_FIELD, BAD, EFFECT_NONE, OUTCOME_NONE, 0,
      ""},
+    {96200, "", "", "", 0, ACTION_HOLD, REASON_MASS_LOSS, MASS, EFFECT_NONE, OUTCOME_NONE, 0, ""},
+    {96300, "j9", "w9", "", 1, ACTION_HOLD, REASON_MASS_LOSS, HELD, EFFECT_NONE, OUTCOME_NONE, 0,
+     ""},
+    {96900, "", "", "", 0, ACTION_RESUME, REASON_WORKERS_HEARD, MASS, EFFECT_NONE, OUTCOME_NONE, 0,
+     ""},
+    {96900, "j9", "w9", "", 1, ACTION_WAIT, REASON_WORKER_HEARD_AGAIN, NOTED, EFFECT_NONE,
+     OUTCOME_NONE, 0, ""},
     {97000, "j6", "w6", "", 1, ACTION_REQUEUE, REASON_WORKER_STOPPED, LOST, EFFECT_REQUEUE,
      OUTCOME_WITHDRAWN, 50, ""},
     {98000, "j7", "w7", "comfyui", 1, ACTION_ASK, REASON_WORKER_SILENT, LOST, EFFECT_ASK,

@@ -130,8 +130,13 @@ static void test_config__takes_the_example_and_says_what_has_no_effect(void **fi
     assert_string_equal(config.services[0].allow[0], "10.0.0.0/8");
     assert_string_equal(config.services[0].allow[1], "example.org");
     assert_string_equal(config.monitor_listen, "127.0.0.1:9180");
-    assert_buffer(&config.notes, "salvor.yaml:14: policy.services.comfyui.job_timeout_ms\n"
-                                 "salvor.yaml:18: monitor.listen\n");
+    assert_int_equal(config.services[0].answer_ttl_ms, 1000);
+    assert_int_equal(config.services[0].rate_per_s, 0);
+    assert_false(config.services[0].is_exclusive);
+    assert_null(config.services[0].token);
+    assert_int_equal(policy_value(&config.policy, SPAN("comfyui"), POLICY_JOB_TIMEOUT_MS), 600000);
+    assert_int_equal(policy_value(&config.policy, SPAN("other"), POLICY_JOB_TIMEOUT_MS), 1800000);
+    assert_buffer(&config.notes, "salvor.yaml:18: monitor.listen\n");
     config_fini(&config);
     unlink("salvor.yaml");
 }
@@ -183,6 +188,168 @@ static void test_config__environment_overrides_the_file(void **fixture)
     assert_int_equal(config.services[0].allow_count, 2);
     assert_string_equal(config.services[0].allow[1], "b.example");
     config_fini(&config);
+}
+
+static void test_config__a_policy_of_one_service_holds_beside_its_preset(void **fixture)
+{
+    (void)fixture;
+    struct config config;
+    char *const environment[] = {
+        (char[]){"SALVOR_POLICY_SERVICES_MY_API_ASK_BACKOFF_MS=7"},
+        (char[]){"SALVOR_POLICY_SERVICES_MY_API_BACKOFF_MS=8"},
+        (char[]){"SALVOR_POLICY_SERVICES_API_ON_RUNNING=wait"},
+        (char[]){"SALVOR_POLICY_SERVICES_API_QUEUE_FAILURES=queue"},
+        NULL,
+    };
+    assert_true(load(&config,
+                     "policy:\n"
+                     "  services:\n"
+                     "    api: {on_running: cancel, queue.failures: salvor, effects: observe}\n"
+                     "    never-configured: {job_timeout_ms: 1}\n"
+                     "  preset: seed\n",
+                     environment));
+    const struct policy *policy = &config.policy;
+    assert_int_equal(policy_value(policy, SPAN("my_api"), POLICY_ASK_BACKOFF_MS), 7);
+    assert_int_equal(policy_value(policy, SPAN("my_api"), POLICY_BACKOFF_MS), 8);
+    assert_int_equal(policy_value(policy, SPAN("api"), POLICY_ON_RUNNING), ON_RUNNING_WAIT);
+    assert_int_equal(policy_value(policy, SPAN("api"), POLICY_EFFECTS), EFFECTS_OBSERVE);
+    assert_int_equal(policy_value(policy, SPAN("api"), POLICY_QUEUE_FAILURES),
+                     QUEUE_FAILURES_QUEUE);
+    assert_int_equal(policy_value(policy, SPAN("never-configured"), POLICY_JOB_TIMEOUT_MS), 1);
+    assert_int_equal(policy_value(policy, SPAN("x"), POLICY_ON_RUNNING), ON_RUNNING_REQUEUE);
+    assert_int_equal(policy_value(policy, SPAN_NONE, POLICY_EFFECTS), EFFECTS_APPLY);
+    assert_int_equal(policy->service_count, 3);
+    assert_int_equal(config.service_count, 0);
+    assert_int_equal(config.notes.size, 0);
+    config_fini(&config);
+}
+
+static void test_config__says_what_no_single_service_can_have(void **fixture)
+{
+    (void)fixture;
+    char *const environment[] = {
+        (char[]){"SALVOR_POLICY_SERVICES_API_HOLD_PACE=1"},
+        NULL,
+    };
+    struct config config;
+    assert_problems("policy:\n"
+                    "  services:\n"
+                    "    api: {remember: 5, max_retries: many}\n"
+                    "    \"a b\": {max_retries: 1, ask_limit: 1}\n",
+                    environment,
+                    "c.yaml:3: policy.services.api.remember: this key holds for the whole fleet; "
+                    "allowed: policy.remember\n"
+                    "c.yaml:3: policy.services.api.max_retries: \"many\"; allowed: a whole number "
+                    "from 0 to 1000000\n"
+                    "c.yaml:4: policy.services.a b: not a name; allowed: 1 to 64 letters, digits, "
+                    "'-', '_' and '.'\n"
+                    "SALVOR_POLICY_SERVICES_API_HOLD_PACE: policy.services.api.hold_pace: this key "
+                    "holds for the whole fleet; allowed: policy.hold_pace\n");
+    assert_false(load(&config, "policy: {services: {api: {preset: seed}}}\n", empty_environment));
+    assert_true(tells(&config, "c.yaml:1: policy.services.api.preset: unknown key; allowed: "));
+    assert_true(tells(&config, "on_running"));
+    assert_true(tells(&config, "queue.failures"));
+    assert_false(tells(&config, "mass_loss_min"));
+    config_fini(&config);
+    /* One service more than there is room for. */
+    struct buffer text = {0};
+    buffer_put_text(&text, "policy:\n  services:\n");
+    for (unsigned i = 0; i <= POLICY_SERVICES_MAX; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "    s%u: {max_retries: 1}\n", i);
+        buffer_put_text(&text, line);
+    }
+    buffer_put_byte(&text, '\0');
+    assert_problems(text.data, empty_environment,
+                    "c.yaml:67: policy.services.s64.max_retries: more than 64 services\n");
+    buffer_fini(&text);
+}
+
+static void test_config__takes_all_of_a_service(void **fixture)
+{
+    (void)fixture;
+    struct config config;
+    char *const environment[] = {
+        (char[]){"SALVOR_SERVICES_MY_API_CA_FILE=/ca.pem"},
+        (char[]){"SALVOR_SERVICES_MY_API_ANSWER_TTL_MS=0"},
+        (char[]){"SALVOR_SERVICES_MY_API_UNIX_SOCKET=/run/api.sock"},
+        (char[]){"SALVOR_SERVICES_MY_API_BASE=http://localhost"},
+        (char[]){"SALVOR_SERVICES_MY_API_PROFILE=comfyui"},
+        NULL,
+    };
+    assert_true(load(&config,
+                     "services:\n"
+                     "  art:\n"
+                     "    profile: comfyui\n"
+                     "    base: https://art.example/a@b\n"
+                     "    token: env:NOT_READ_HERE\n"
+                     "    exclusive: true\n"
+                     "    answer_ttl_ms: 250\n"
+                     "    rate_per_s: 20\n"
+                     "    allow: []\n",
+                     environment));
+    const struct config_service *art = &config.services[0], *api = &config.services[1];
+    assert_string_equal(art->token, "env:NOT_READ_HERE");
+    assert_string_equal(art->token_where, "c.yaml:5");
+    assert_true(art->is_exclusive);
+    assert_int_equal(art->answer_ttl_ms, 250);
+    assert_int_equal(art->rate_per_s, 20);
+    assert_int_equal(art->allow_count, 0);
+    assert_string_equal(api->name, "my_api");
+    assert_string_equal(api->ca_file, "/ca.pem");
+    assert_string_equal(api->unix_socket, "/run/api.sock");
+    assert_int_equal(api->answer_ttl_ms, 0);
+    config_fini(&config);
+}
+
+static void test_config__tells_all_that_is_wrong_with_a_service_but_no_secret(void **fixture)
+{
+    (void)fixture;
+    char *const environment[] = {
+        (char[]){"SALVOR_SERVICES_ART_COLOUR=red"},
+        (char[]){"SALVOR_SERVICES_ART_TOKEN=hush"},
+        NULL,
+    };
+    char long_path[200];
+    char text[1024];
+    memset(long_path, 'p', sizeof(long_path) - 1);
+    long_path[sizeof(long_path) - 1] = '\0';
+    snprintf(text, sizeof(text),
+             "services:\n"
+             "  art:\n"
+             "    profile: comfyui\n"
+             "    base: http://ada:hush@h/\n"
+             "    token: hush\n"
+             "    exclusive: yes\n"
+             "    answer_ttl_ms: -1\n"
+             "    rate_per_s: 1000001\n"
+             "    ca_file: \"\"\n"
+             "    allow: [fine.example, \"?\", 10.0.0.0/33, 10.0.0.0/8]\n"
+             "    unix_socket: %s\n"
+             "  bare: {profile: comfyui, unix_socket: /s}\n",
+             long_path);
+    assert_problems(
+        text, environment,
+        "c.yaml:4: services.art.base: a URL with user or password; allowed: "
+        "http://host[:port][/path], https://…, and the secret as services.art.token\n"
+        "c.yaml:5: services.art.token: not the secret, but where it stands; allowed: env:NAME, "
+        "file:/PATH\n"
+        "c.yaml:6: services.art.exclusive: \"yes\"; allowed: true, false\n"
+        "c.yaml:7: services.art.answer_ttl_ms: \"-1\"; allowed: a whole number from 0 to 3600000\n"
+        "c.yaml:8: services.art.rate_per_s: \"1000001\"; allowed: a whole number from 0 to "
+        "1000000\n"
+        "c.yaml:9: services.art.ca_file: \"\"; allowed: the path of a file\n"
+        "c.yaml:10: services.art.allow: \"?\" is no host; allowed: a name, an address, or a block "
+        "such as 10.0.0.0/8\n"
+        "c.yaml:10: services.art.allow: \"10.0.0.0/33\": the block's size is a number from 0 to "
+        "32\n"
+        "c.yaml:11: services.art.unix_socket: allowed: a path of up to 107 bytes\n"
+        "c.yaml:12: services.bare.unix_socket: needs base, whose host and path are what is asked "
+        "for there\n"
+        "SALVOR_SERVICES_ART_COLOUR: services: allowed: the service's name, _ and one of the keys "
+        "profile, base, allow, token, ca_file, unix_socket, exclusive, answer_ttl_ms, rate_per_s\n"
+        "SALVOR_SERVICES_ART_TOKEN: services.art.token: not the secret, but where it stands; "
+        "allowed: env:NAME, file:/PATH\n");
 }
 
 static void test_config__reads_secrets_from_environment_and_file(void **fixture)
@@ -250,7 +417,8 @@ static void test_config__names_all_problems_at_once(void **fixture)
         "c.yaml:16: services.a b: not a name; allowed: 1 to 64 letters, digits, '-', '_' and "
         "'.'\n"
         "c.yaml:17: services.c.base: no URL to ask; allowed: http://host[:port][/path], https://…\n"
-        "c.yaml:17: services.c.colour: unknown key; allowed: profile, base, allow\n"
+        "c.yaml:17: services.c.colour: unknown key; allowed: profile, base, allow, token, "
+        "ca_file, unix_socket, exclusive, answer_ttl_ms, rate_per_s\n"
         "c.yaml:17: services.c.profile: is missing\n"
         "c.yaml:18: d: allowed: keys with values\n"
         "c.yaml:18: services.d.profile: is missing\n"
@@ -309,6 +477,10 @@ int main(void)
         cmocka_unit_test(test_config__takes_the_example_and_says_what_has_no_effect),
         cmocka_unit_test(test_config__presets_come_before_keys),
         cmocka_unit_test(test_config__environment_overrides_the_file),
+        cmocka_unit_test(test_config__a_policy_of_one_service_holds_beside_its_preset),
+        cmocka_unit_test(test_config__says_what_no_single_service_can_have),
+        cmocka_unit_test(test_config__takes_all_of_a_service),
+        cmocka_unit_test(test_config__tells_all_that_is_wrong_with_a_service_but_no_secret),
         cmocka_unit_test(test_config__reads_secrets_from_environment_and_file),
         cmocka_unit_test(test_config__names_all_problems_at_once),
         cmocka_unit_test(test_config__names_files_that_are_no_configuration),

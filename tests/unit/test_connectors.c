@@ -25,18 +25,23 @@ static void submit(const struct http_service *service, const char *id, const cha
 
 /* --- ComfyUI's protocol --- */
 
-static void test_connectors__comfyui_tells_every_state(void **fixture)
-{
-    (void)fixture;
-    struct http_service *service = http_service_start(1);
-    struct asker asker = asker_start(http_service_url(service));
-    submit(service, "done", "{\"duration_ms\":0}");
-    submit(service, "broken", "{\"duration_ms\":0,\"fail\":true}");
-    submit(service, "runs", "{\"duration_ms\":600000}");
-    submit(service, "waits", "{\"duration_ms\":600000}");
+/* Builds with /api/jobs, and those without. */
+static const struct form {
+    const char *settings;
+    const char *completed, *failed, *running, *pending, *cancelled; /* words */
+    const char *capabilities;
+} forms[] = {
+    {"{\"jobs\":true}", "completed", "failed", "in_progress", "pending", "cancelled",
+     "status cancel result variant=jobs"},
+    {"{\"jobs\":false}", "success", "error", "", "", "error",
+     "status cancel result variant=legacy"},
+};
 
-    struct service_report answer = asker_ask(&asker, "done");
-    assert_answer(&answer, ANSWER_COMPLETED, "success");
+static void ask_all(const struct http_service *service, struct asker *asker,
+                    const struct form *form)
+{
+    struct service_report answer = asker_ask(asker, "done");
+    assert_answer(&answer, ANSWER_COMPLETED, form->completed);
     assert_true(span_is(answer.effect, "0.1.5-0.0.0"));
     assert_true(span_is(answer.job, "job-1"));
     assert_int_equal(answer.attempt, 2);
@@ -44,27 +49,84 @@ static void test_connectors__comfyui_tells_every_state(void **fixture)
     assert_int_equal(answer.body_sha256.size, 64);
     assert_true(span_is(answer.result, "{\"9\":{\"images\":[{\"filename\":\"done_00001_.png\","
                                        "\"subfolder\":\"\",\"type\":\"output\"}]}}"));
-    answer = asker_ask(&asker, "broken");
-    assert_answer(&answer, ANSWER_FAILED, "error");
+    answer = asker_ask(asker, "broken");
+    assert_answer(&answer, ANSWER_FAILED, form->failed);
     assert_int_equal(answer.result.size, 0);
-    answer = asker_ask(&asker, "runs");
-    assert_answer(&answer, ANSWER_RUNNING, "");
-    answer = asker_ask(&asker, "waits");
-    assert_answer(&answer, ANSWER_PENDING, "");
+    answer = asker_ask(asker, "runs");
+    assert_answer(&answer, ANSWER_RUNNING, form->running);
+    answer = asker_ask(asker, "waits");
+    assert_answer(&answer, ANSWER_PENDING, form->pending);
     assert_int_equal(http_service_send(service, "/interrupt", "{\"prompt_id\":\"runs\"}", NULL),
                      200);
-    answer = asker_ask(&asker, "runs");
-    assert_answer(&answer, ANSWER_CANCELLED, "error");
+    answer = asker_ask(asker, "runs");
+    assert_answer(&answer, ANSWER_CANCELLED, form->cancelled);
     assert_int_equal(http_service_send(service, "/control/lose", "{\"prompt_id\":\"waits\"}", NULL),
                      200);
-    answer = asker_ask(&asker, "waits");
+    answer = asker_ask(asker, "waits");
     assert_answer(&answer, ANSWER_NOT_FOUND, "");
-    assert_int_equal(answer.http, 200);
-    /* The queue decides alone where it can; the history is asked for the others. */
-    assert_int_equal(http_service_count(service, "GET", "/queue"), 6);
-    assert_int_equal(http_service_count(service, "GET", "/history/"), 4);
-    asker_stop(&asker);
-    http_service_stop(service);
+}
+
+static void test_connectors__comfyui_tells_every_state(void **fixture)
+{
+    (void)fixture;
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        struct http_service *service = http_service_start(1);
+        struct asker asker = asker_start(http_service_url(service));
+        char told[160];
+        assert_int_equal(http_service_send(service, "/control/set", forms[i].settings, NULL), 200);
+        submit(service, "done", "{\"duration_ms\":0}");
+        submit(service, "broken", "{\"duration_ms\":0,\"fail\":true}");
+        submit(service, "runs", "{\"duration_ms\":600000}");
+        submit(service, "waits", "{\"duration_ms\":600000}");
+        ask_all(service, &asker, &forms[i]);
+        snprintf(told, sizeof(told), "comfyui %s [%s] closed\n", http_service_url(service),
+                 forms[i].capabilities);
+        assert_string_equal(asker_probed(&asker), told);
+        if (i == 1) { /* the queue decides alone where it can */
+            assert_int_equal(http_service_count(service, "GET", "/queue"), 6);
+            assert_int_equal(http_service_count(service, "GET", "/history/"), 4);
+        }
+        asker_stop(&asker);
+        http_service_stop(service);
+    }
+}
+
+static void test_connectors__comfyui_is_told_to_cancel(void **fixture)
+{
+    (void)fixture;
+    static const struct {
+        const char *job;
+        enum effect_outcome outcomes[sizeof(forms) / sizeof(forms[0])];
+        enum answer_verdict after[sizeof(forms) / sizeof(forms[0])];
+    } rows[] = {
+        {"waits", {OUTCOME_ACCEPTED, OUTCOME_ACCEPTED}, {ANSWER_NOT_FOUND, ANSWER_NOT_FOUND}},
+        /* Without /api/jobs whatever runs would be interrupted. */
+        {"runs", {OUTCOME_ACCEPTED, OUTCOME_UNSUPPORTED}, {ANSWER_CANCELLED, ANSWER_RUNNING}},
+        {"done",
+         {OUTCOME_ALREADY_FINAL, OUTCOME_ALREADY_FINAL},
+         {ANSWER_COMPLETED, ANSWER_COMPLETED}},
+    };
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        struct http_service *service = http_service_start(1);
+        struct asker asker = asker_start(http_service_url(service));
+        assert_int_equal(http_service_send(service, "/control/set", forms[i].settings, NULL), 200);
+        submit(service, "done", "{\"duration_ms\":0}");
+        submit(service, "runs", "{\"duration_ms\":600000}");
+        submit(service, "waits", "{\"duration_ms\":600000}");
+        for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+            struct effect_request request = asker_request("cancel", rows[k].job);
+            request.kind = EFFECT_CANCEL;
+            connectors_ask(asker.connectors, &request);
+            struct service_report report = asker_next(&asker);
+            assert_int_equal(report.outcome, rows[k].outcomes[i]);
+            report = asker_ask(&asker, rows[k].job);
+            if (report.verdict != rows[k].after[i]) {
+                fail_msg("%s, form %zu: %s", rows[k].job, i, answer_verdict_text(report.verdict));
+            }
+        }
+        asker_stop(&asker);
+        http_service_stop(service);
+    }
 }
 
 static void test_connectors__a_large_result_becomes_a_reference(void **fixture)
@@ -75,9 +137,9 @@ static void test_connectors__a_large_result_becomes_a_reference(void **fixture)
     char expected[256];
     submit(service, "many", "{\"duration_ms\":0,\"images\":50}");
     struct service_report answer = asker_ask(&asker, "many");
-    assert_answer(&answer, ANSWER_COMPLETED, "success");
+    assert_answer(&answer, ANSWER_COMPLETED, "completed");
     snprintf(expected, sizeof(expected),
-             "{\"url\":\"%s/history/many\",\"pointer\":\"/many/outputs\",\"bytes\":",
+             "{\"url\":\"%s/api/jobs/many\",\"pointer\":\"/outputs\",\"bytes\":",
              http_service_url(service));
     assert_true(answer.result.size > strlen(expected) && answer.result.size <= 1024);
     assert_memory_equal(answer.result.data, expected, strlen(expected));
@@ -98,8 +160,8 @@ static void test_connectors__where_the_worker_said_is_asked_first(void **fixture
     request.base = span_of(base);
     connectors_ask(asker.connectors, &request);
     struct service_report answer = asker_next(&asker);
-    assert_answer(&answer, ANSWER_COMPLETED, "success");
-    assert_int_equal(http_service_count(configured, "GET", "/queue"), 0);
+    assert_answer(&answer, ANSWER_COMPLETED, "completed");
+    assert_int_equal(http_service_count(configured, "GET", "/api/jobs/"), 0);
     asker_stop(&asker);
     http_service_stop(own);
     http_service_stop(configured);
@@ -122,7 +184,7 @@ static void test_connectors__a_thousand_questions_are_all_answered(void **fixtur
     }
     for (int i = 0; i < 1000; i++) {
         struct service_report answer = asker_next(&asker);
-        assert_answer(&answer, ANSWER_COMPLETED, "success");
+        assert_answer(&answer, ANSWER_COMPLETED, "completed");
     }
     struct service_report none;
     assert_false(connectors_take_report(asker.connectors, &none));
@@ -181,8 +243,16 @@ static void test_connectors__a_slow_host_holds_no_other_one(void **fixture)
     struct http_service *fast = http_service_start(0);
     struct connectors_config config = {.question_ms = 1000, .body_max = 1 << 20, .per_host = 1};
     struct service_config service = {
-        .name = "comfyui", .profile = "comfyui", .base = hostile_service_url(slow)};
-    struct asker asker = asker_start_with(&config, &service);
+        .name = "comfyui", .profile = "history", .base = hostile_service_url(slow)};
+    struct asker asker = asker_create(&config);
+    struct error error = {0};
+    assert_true(connectors_add_profile(
+        asker.connectors, "history.yaml",
+        SPAN("profile: history\nvolatile: false\nstatus:\n"
+             "- {request: 'GET /history/{id}', rules: [200 & body empty => not_found]}\n"),
+        &error));
+    assert_true(connectors_add_service(asker.connectors, &service, &error));
+    asker_begin(&asker);
     struct effect_request first = asker_request("first", SERVICE_JOB),
                           second = asker_request("second", SERVICE_JOB);
     struct effect_request other = asker_request("other", SERVICE_JOB);
@@ -233,8 +303,7 @@ static void test_connectors__mistakes_in_the_configuration_are_named(void **fixt
         struct service_config service;
         const char *message;
     } rows[] = {
-        {{.name = "a", .profile = "nope"},
-         "service a: no profile \"nope\"; there are: comfyui, mine"},
+        {{.name = "a", .profile = "nope"}, "service a: no profile \"nope\"; there are: comfyui, "},
         {{.name = "a", .profile = "mine", .base = "ftp://x"},
          "service a: the base is no URL to ask"},
         {{.name = "a", .profile = "mine", .base = "http://u:secret@x"},
@@ -364,6 +433,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connectors__comfyui_tells_every_state),
+        cmocka_unit_test(test_connectors__comfyui_is_told_to_cancel),
         cmocka_unit_test(test_connectors__a_large_result_becomes_a_reference),
         cmocka_unit_test(test_connectors__where_the_worker_said_is_asked_first),
         cmocka_unit_test(test_connectors__a_thousand_questions_are_all_answered),

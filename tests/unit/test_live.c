@@ -46,8 +46,8 @@ struct scene {
     uint64_t deadline_ms;
     uint32_t seen[EVENT_TYPE_COUNT]; /* entries folded, by type */
     uint32_t batches, looks;         /* batches begun; times that the leader looked for an answer */
-    struct buffer asked;             /* ids of questions asked, one a line */
-    struct service_report answer;    /* given once when it has a verdict */
+    struct buffer asked;             /* kinds and ids of what was asked, one a line */
+    struct service_report report;    /* given once when it has a kind */
     /* Called after each entry and each look for an answer; sets `stop` when all has been seen. */
     void (*watch)(struct scene *scene);
     int step; /* for watch */
@@ -114,6 +114,8 @@ static int tear_down(void **fixture)
 static void ask_scene(void *self, const struct effect_request *request)
 {
     struct scene *scene = self;
+    buffer_put_text(&scene->asked, effect_kind_text(request->kind));
+    buffer_put_byte(&scene->asked, ' ');
     buffer_put_span(&scene->asked, request->id);
     buffer_put_byte(&scene->asked, '\n');
 }
@@ -132,9 +134,9 @@ static bool take_report(void *self, struct service_report *out)
     struct scene *scene = self;
     scene->looks++;
     look(scene);
-    *out = scene->answer;
-    scene->answer.verdict = ANSWER_NONE;
-    return out->verdict != ANSWER_NONE;
+    *out = scene->report;
+    scene->report.kind = REPORT_NONE;
+    return out->kind != REPORT_NONE;
 }
 
 static bool watch_append(void *self, const struct batch *batch, struct error *error)
@@ -382,8 +384,9 @@ static void watch_question(struct scene *scene)
         scene->step = 2;
         struct span rest = buffer_span(&scene->asked);
         struct span question = span_cut(&rest, '\n');
+        assert_true(span_is(span_cut(&question, ' '), "ask"));
         snprintf(id, sizeof(id), "%.*s", SPAN_FORMAT(question));
-        scene->answer = (struct service_report){.kind = REPORT_ANSWERED,
+        scene->report = (struct service_report){.kind = REPORT_ANSWERED,
                                                 .effect = span_of(id),
                                                 .job = SPAN("j1"),
                                                 .attempt = 1,
@@ -407,6 +410,135 @@ static void test_live__a_question_is_asked_and_its_answer_appended(void **fixtur
     struct span rest = buffer_span(&scene->asked);
     span_cut(&rest, '\n');
     assert_int_equal(rest.size, 0);
+}
+
+/* The value of a field of the last entry of this type. */
+static struct span last_field(struct scene *scene, const char *type, const char *name)
+{
+    const struct redis_reply *entries = DO(scene, "XREVRANGE", STREAM, "+", "-");
+    for (uint32_t i = 0; i < redis_reply_count(entries); i++) {
+        const struct redis_reply *fields = redis_reply_at(redis_reply_at(entries, i), 1);
+        if (!span_is(redis_reply_text(redis_reply_at(fields, 1)), type)) {
+            continue;
+        }
+        for (uint32_t at = 2; at < redis_reply_count(fields); at += 2) {
+            if (span_is(redis_reply_text(redis_reply_at(fields, at)), name)) {
+                return redis_reply_text(redis_reply_at(fields, at + 1));
+            }
+        }
+        return SPAN_NONE;
+    }
+    fail_msg("no %s was appended", type);
+    return SPAN_NONE;
+}
+
+static void assert_last_field(struct scene *scene, const char *type, const char *name,
+                              const char *wanted)
+{
+    struct span found = last_field(scene, type, name);
+    if (!span_is(found, wanted)) {
+        fail_msg("%s %s: found '%.*s'", type, name, SPAN_FORMAT(found));
+    }
+}
+
+#define LONG_SIZE 3000
+static char long_text[LONG_SIZE + 1];
+
+/* One report after the other, each with more than its fields may hold. */
+static void watch_reports(struct scene *scene)
+{
+    const struct service_report reports[] = {
+        {.kind = REPORT_SETTLED,
+         .effect = SPAN("0.1.5-0.0.0"),
+         .outcome = OUTCOME_REFUSED,
+         .http = 409,
+         .word = SPAN("it\nhas=ended")},
+        {.kind = REPORT_PROBED, .service = SPAN("comfyui"), .breaker = SPAN("open")},
+        {.kind = REPORT_SETTLED,
+         .effect = SPAN("0.1.5-0.0.1"),
+         .outcome = OUTCOME_UNKNOWN,
+         .word = span_of(long_text)},
+        {.kind = REPORT_ANSWERED,
+         .effect = SPAN("0.1.5-0.0.2"),
+         .job = SPAN("j1"),
+         .attempt = 1,
+         .verdict = ANSWER_INCONCLUSIVE,
+         .latency_ms = UINT64_MAX,
+         .word = span_of(long_text)},
+        {.kind = REPORT_PROBED,
+         .service = SPAN("comfyui"),
+         .endpoint = SPAN("http://127.0.0.1:8188"),
+         .capabilities = span_of(long_text),
+         .breaker = SPAN("closed")},
+    };
+    const int count = sizeof(reports) / sizeof(reports[0]);
+    if (scene->seen[EVENT_TICK] > 0 && scene->step < count && scene->report.kind == REPORT_NONE) {
+        scene->report = reports[scene->step++];
+        assert_int_equal(eventfd_write(scene->wake_fd, 1), 0);
+    }
+    /* The fold took each of them: none is too long, none of the wrong kind. */
+    scene->stop = scene->seen[EVENT_EFFECT_SETTLED] == 2 &&
+                  scene->seen[EVENT_SERVICE_PROBED] == 2 &&
+                  scene->seen[EVENT_SERVICE_ANSWERED] == 1;
+    if (scene->step == 2 && scene->seen[EVENT_EFFECT_SETTLED] == 1) {
+        assert_last_field(scene, "effect.settled", "effect", "0.1.5-0.0.0");
+        assert_last_field(scene, "effect.settled", "outcome", "refused");
+        assert_last_field(scene, "effect.settled", "found", "http=409\nword=it has=ended");
+        assert_last_field(scene, "effect.settled", "owner", "me");
+        assert_last_field(scene, "effect.settled", "epoch", "1");
+    }
+}
+
+static void test_live__every_kind_of_report_is_appended_within_its_limits(void **fixture)
+{
+    struct scene *scene = *fixture;
+    memset(long_text, 'x', LONG_SIZE);
+    run_clean(scene, watch_reports);
+    assert_last_field(scene, "effect.settled", "outcome", "unknown");
+    assert_int_equal(last_field(scene, "effect.settled", "found").size, TEXT_SIZE_MAX);
+    assert_last_field(scene, "service.answered", "verdict", "inconclusive");
+    assert_int_equal(last_field(scene, "service.answered", "word").size, TEXT_SIZE_MAX);
+    assert_null(last_field(scene, "service.answered", "http").data);
+    assert_int_equal(last_field(scene, "service.probed", "capabilities").size, TEXT_SIZE_MAX);
+    assert_last_field(scene, "service.probed", "endpoint", "http://127.0.0.1:8188");
+    assert_last_field(scene, "service.probed", "breaker", "closed");
+}
+
+/* A job that was handed off, and whose time is over soon. */
+static void watch_overdue(struct scene *scene)
+{
+    if (scene->step == 0 && scene->seen[EVENT_TICK] > 0) {
+        scene->step = 1;
+        DO(scene, "XADD", STREAM, "*", "type", "job.submitted", "job", "j1", "timeout_ms", "200");
+        lay_out_job(scene);
+        DO(scene, "XADD", STREAM, "*", "type", "job.handed_off", "job", "j1", "worker", "w1",
+           "attempt", "1", "service", "comfyui", "service_job", "s1");
+    }
+    scene->stop = scene->asked.size > 0;
+}
+
+static void watch_cancel(struct scene *scene)
+{
+    scene->stop = scene->asked.size > 0;
+}
+
+static void test_live__an_open_cancel_is_sent_again_by_the_next_epoch(void **fixture)
+{
+    struct scene *scene = *fixture;
+    run_clean(scene, watch_overdue);
+    struct buffer first = {0};
+    buffer_put_span(&first, buffer_span(&scene->asked));
+    assert_memory_equal(first.data, "cancel ", strlen("cancel "));
+    assert_int_equal(state_summary(scene->state).effects_open, 1);
+    assert_field(scene, "job:j1", "status", "in_progress");
+
+    /* The process went away before the service said anything; its queue of questions with it. */
+    buffer_reset(&scene->asked);
+    scene->committed = state_summary(scene->state).ordinal;
+    run_clean(scene, watch_cancel);
+    assert_int_equal(state_summary(scene->state).epoch, 2);
+    assert_true(span_equal(buffer_span(&scene->asked), buffer_span(&first)));
+    buffer_fini(&first);
 }
 
 static void watch_crash(struct scene *scene)
@@ -910,6 +1042,8 @@ int main(void)
         IN_SCENE(test_live__a_new_effect_is_sent_once),
         IN_SCENE(test_live__observed_effects_touch_nothing),
         IN_SCENE(test_live__a_question_is_asked_and_its_answer_appended),
+        IN_SCENE(test_live__every_kind_of_report_is_appended_within_its_limits),
+        IN_SCENE(test_live__an_open_cancel_is_sent_again_by_the_next_epoch),
         IN_SCENE(test_live__a_restarted_server_is_gone_on_with),
         IN_SCENE(test_live__lost_connections_and_scripts_are_mended),
         IN_SCENE(test_live__a_destroyed_group_is_made_anew),

@@ -98,16 +98,43 @@ static void test_policy__a_bad_line_is_named(void **fixture)
         "service.x.forgetful=true",
         "servant.x.volatile=true",
         "service.volatile=true",
+        "service.x.max_retries=many",
+        "service.x.hold_pace=1", /* of the fleet */
+        "service.x.preset=safe",
+        "service.x.retention_ms=0",
+        "service.x.retention_ms=",
+        "service.max_retries=1",
+        "service.known.ask_limit=2", /* stands there before */
+        "service.known.retention_ms=2",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         struct policy policy;
         struct span bad = SPAN_NONE;
         char text[256];
-        snprintf(text, sizeof text, "grace_ms=1\nservice.known.volatile=true\n%s\nremember=1",
+        snprintf(text, sizeof text,
+                 "grace_ms=1\nservice.known.volatile=true\nservice.known.ask_limit=1\n"
+                 "service.known.retention_ms=1\n%s\nremember=1",
                  lines[i]);
         assert_false(policy_parse_text(span_of(text), &policy, &bad));
         assert_true(span_is(bad, lines[i]));
     }
+}
+
+static void test_policy__only_keys_of_jobs_can_be_a_services_own(void **fixture)
+{
+    (void)fixture;
+    unsigned of_jobs = 0;
+    for (enum policy_key key = 0; key < POLICY_KEY_COUNT; key++) {
+        const struct policy_key_rule *rule = policy_key_rule(key);
+        struct policy policy;
+        policy_preset(PRESET_SAFE, &policy);
+        bool is_of_jobs = rule->scope == POLICY_SCOPE_JOB;
+        assert_true(is_of_jobs || rule->scope == POLICY_SCOPE_FLEET);
+        assert_int_equal(policy_set_service(&policy, SPAN("api"), key, rule->seed), is_of_jobs);
+        assert_int_equal(policy.service_count, is_of_jobs);
+        of_jobs += is_of_jobs;
+    }
+    assert_true(of_jobs > 0 && of_jobs < POLICY_KEY_COUNT);
 }
 
 static void test_policy__a_service_has_a_name_of_bounded_size(void **fixture)
@@ -195,8 +222,21 @@ static void test_policy__the_presets_are_those_of_the_design(void **fixture)
         {POLICY_ASK_BACKOFF_MS, 2000, 0},
         {POLICY_ON_TIMEOUT, ON_TIMEOUT_TIME_OUT, ON_TIMEOUT_TIME_OUT},
         {POLICY_GRACE_MS, 5000, 0},
+        {POLICY_POISON_AFTER, 3, 0},
+        {POLICY_CLAIM_TIMEOUT_MS, 300000, 0},
+        {POLICY_BACKOFF_MAX_MS, 60000, 60000},
+        {POLICY_ASK_WAIT_MS, 60000, 60000},
+        {POLICY_MASS_LOSS_PERCENT, 50, 0},
+        {POLICY_MASS_LOSS_MIN, 5, 5},
+        {POLICY_HOLD_MAX_MS, 120000, 120000},
+        {POLICY_HOLD_PACE, 100, 100},
+        {POLICY_SERVICE_CHECK_PERCENT, 100, 100},
+        {POLICY_TIMEOUTS_PERCENT, 100, 100},
+        {POLICY_REQUEUE_PERCENT, 100, 100},
+        {POLICY_QUEUE_FAILURES, QUEUE_FAILURES_QUEUE, QUEUE_FAILURES_QUEUE},
         {POLICY_REMEMBER, 100000, 100000},
     };
+    assert_int_equal(sizeof expected / sizeof expected[0], POLICY_KEY_COUNT);
     struct policy safe, seed;
     policy_preset(PRESET_SAFE, &safe);
     policy_preset(PRESET_SEED, &seed);
@@ -213,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_policy__lines_are_sorted_whatever_the_order_of_the_services),
         cmocka_unit_test(test_policy__a_missing_key_has_its_value_of_safe),
         cmocka_unit_test(test_policy__a_bad_line_is_named),
+        cmocka_unit_test(test_policy__only_keys_of_jobs_can_be_a_services_own),
         cmocka_unit_test(test_policy__a_service_has_a_name_of_bounded_size),
         cmocka_unit_test(test_policy__there_is_room_for_so_many_services),
         cmocka_unit_test(test_policy__each_key_takes_its_words_or_its_numbers),

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/policy_text.h"
@@ -56,8 +57,11 @@ static void test_policy_text__reads_what_it_wrote_in_any_order(void **fixture)
         end = start;
     }
     struct policy_text read;
-    struct error error = {0};
-    assert_true(policy_text_read(buffer_span(&backwards), &read, &error));
+    struct buffer problems = {0};
+    uint64_t unnamed;
+    assert_true(policy_text_read(buffer_span(&backwards), "p.txt", &read, &unnamed, &problems));
+    assert_int_equal(unnamed, 0);
+    assert_int_equal(problems.size, 0);
     assert_string_equal(read.hash.text, made.hash.text);
     assert_true(span_equal(buffer_span(&read.text), text));
     policy_text_fini(&read);
@@ -65,27 +69,145 @@ static void test_policy_text__reads_what_it_wrote_in_any_order(void **fixture)
     buffer_fini(&backwards);
 }
 
-static void test_policy_text__names_the_bad_line(void **fixture)
+static void test_policy_text__tells_which_keys_are_not_named(void **fixture)
 {
     (void)fixture;
-    static const struct {
-        const char *text, *message;
-    } cases[] = {
-        {"effects=apply\nmax_retries=many\n",
-         "line 2: \"max_retries=many\"; allowed: a whole number from 0 to 1000000, once"},
-        {"effects=maybe\n", "line 1: \"effects=maybe\"; allowed: one of observe apply, once"},
-        {"effects=apply\n\ncolour=red\n", "line 2: \"\"; allowed: key=value, each policy key once"},
-        {"colour=red\n", "line 1: \"colour=red\"; allowed: key=value, each policy key once"},
-        {"effects=apply\neffects=apply\n",
-         "line 2: \"effects=apply\"; allowed: one of observe apply, once"},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct policy_text read;
-        struct error error = {0};
-        assert_false(policy_text_read(span_of(cases[i].text), &read, &error));
-        assert_int_equal(error.code, ERROR_USAGE);
-        assert_string_equal(error.message, cases[i].message);
+    struct policy_text read;
+    struct buffer problems = {0};
+    uint64_t unnamed;
+    assert_true(policy_text_read(SPAN("hold_pace=7\nservice.api.max_retries=1\non_running=cancel"),
+                                 "p.txt", &read, &unnamed, &problems));
+    uint64_t all = (UINT64_C(1) << POLICY_KEY_COUNT) - 1;
+    assert_int_equal(unnamed, all & ~(UINT64_C(1) << POLICY_HOLD_PACE) &
+                                  ~(UINT64_C(1) << POLICY_ON_RUNNING));
+    policy_text_fini(&read);
+}
+
+static void test_policy_text__names_every_bad_line(void **fixture)
+{
+    (void)fixture;
+    static const char text[] = "effects=maybe\n"
+                               "max_retries=many\n"
+                               "grace_ms=1\n"
+                               "\n"
+                               "remember\n"
+                               "grace_ms=2\n"
+                               "service.a.on_running=stop\n"
+                               "service.a.hold_pace=5\n"
+                               "service.a.volatile=so\n"
+                               "service.a.retention_ms=0\n"
+                               "service..backoff_ms=1\n"
+                               "service.a.queue.failures=salvor\n"
+                               "service.a.queue.failures=queue\n"
+                               "hold_pace=\x01x\n";
+    static const char expected[] =
+        "p: line 1: effects: \"maybe\"; allowed: observe, apply\n"
+        "p: line 2: max_retries: \"many\"; allowed: a whole number from 0 to 1000000\n"
+        "p: line 4: \"\"; allowed: KEY=VALUE\n"
+        "p: line 5: \"remember\"; allowed: KEY=VALUE\n"
+        "p: line 6: grace_ms: stands in line 3 already; allowed: once\n"
+        "p: line 7: service.a.on_running: \"stop\"; allowed: wait, requeue, cancel\n"
+        "p: line 8: service.a.hold_pace: this key holds for the whole fleet; allowed: hold_pace\n"
+        "p: line 9: service.a.volatile: \"so\"; allowed: true, false\n"
+        "p: line 10: service.a.retention_ms: \"0\"; allowed: a whole number from 1 to "
+        "31536000000000\n"
+        "p: line 11: service..backoff_ms: allowed: a service's name of 1 to 128 bytes\n"
+        "p: line 13: service.a.queue.failures: stands in line 12 already; allowed: once\n"
+        "p: line 14: hold_pace: \"?x\"; allowed: a whole number from 0 to 1000000\n";
+    struct policy_text read;
+    struct buffer problems = {0};
+    uint64_t unnamed;
+    assert_false(policy_text_read(span_of(text), "p", &read, &unnamed, &problems));
+    buffer_put_byte(&problems, '\0');
+    assert_string_equal(problems.data, expected);
+    buffer_fini(&problems);
+}
+
+static void test_policy_text__lists_the_keys_where_one_is_unknown(void **fixture)
+{
+    (void)fixture;
+    struct policy_text read;
+    struct buffer problems = {0};
+    uint64_t unnamed;
+    assert_false(policy_text_read(SPAN("colour=red\nservice.a.colour=red\n"), "p", &read, &unnamed,
+                                  &problems));
+    buffer_put_byte(&problems, '\0');
+    char *fleet = problems.data, *service = strchr(fleet, '\n');
+    assert_non_null(service);
+    *service++ = '\0';
+    for (enum policy_key key = 0; key < POLICY_KEY_COUNT; key++) {
+        const struct policy_key_rule *rule = policy_key_rule(key);
+        char name[64];
+        snprintf(name, sizeof(name), ", %s", rule->key);
+        assert_non_null(strstr(fleet, name));
+        assert_int_equal(strstr(service, name) != NULL, rule->scope == POLICY_SCOPE_JOB);
     }
+    buffer_fini(&problems);
+}
+
+static void test_policy_text__says_that_there_are_too_many_services(void **fixture)
+{
+    (void)fixture;
+    struct policy_text read;
+    struct buffer text = {0}, problems = {0};
+    uint64_t unnamed;
+    for (unsigned i = 0; i <= POLICY_SERVICES_MAX; i++) {
+        buffer_put_text(&text, "service.s");
+        buffer_put_decimal(&text, i);
+        buffer_put_text(&text, ".max_retries=1\n");
+    }
+    assert_false(policy_text_read(buffer_span(&text), "p", &read, &unnamed, &problems));
+    assert_true(span_is(buffer_span(&problems), "p: line 65: one service too many; allowed: 64\n"));
+    buffer_fini(&problems);
+    buffer_fini(&text);
+}
+
+static void keep_difference(void *self, struct span key, struct span before, struct span after)
+{
+    struct buffer *told = self;
+    buffer_put_span(told, key);
+    buffer_put_byte(told, ' ');
+    buffer_put_span(told, before);
+    buffer_put_byte(told, '>');
+    buffer_put_span(told, after);
+    buffer_put_byte(told, '\n');
+}
+
+static void test_policy_text__tells_each_difference_once(void **fixture)
+{
+    (void)fixture;
+    struct policy old_policy, new_policy;
+    policy_preset(PRESET_SAFE, &old_policy);
+    policy_preset(PRESET_SAFE, &new_policy);
+    new_policy.value[POLICY_BACKOFF_MS] = 50;
+    new_policy.value[POLICY_ON_RUNNING] = ON_RUNNING_CANCEL;
+    assert_true(policy_set_service(&old_policy, SPAN("a"), POLICY_ASK_LIMIT, 1));
+    assert_true(policy_set_service(&old_policy, SPAN("a"), POLICY_EFFECTS, EFFECTS_OBSERVE));
+    assert_true(policy_set_service(&new_policy, SPAN("a"), POLICY_EFFECTS, EFFECTS_APPLY));
+    /* '.' stands before '=': a service whose name begins with another's. */
+    assert_true(policy_set_service(&new_policy, SPAN("a.b"), POLICY_EFFECTS, EFFECTS_APPLY));
+    struct policy_text old_text = policy_text_make(&old_policy);
+    struct policy_text new_text = policy_text_make(&new_policy);
+    struct buffer told = {0};
+    assert_int_equal(policy_text_compare(buffer_span(&old_text.text), buffer_span(&new_text.text),
+                                         keep_difference, &told),
+                     5);
+    assert_true(span_is(buffer_span(&told), "backoff_ms 1000>50\n"
+                                            "on_running wait>cancel\n"
+                                            "service.a.ask_limit 1>\n"
+                                            "service.a.b.effects >apply\n"
+                                            "service.a.effects observe>apply\n"));
+    buffer_reset(&told);
+    assert_int_equal(policy_text_compare(buffer_span(&new_text.text), buffer_span(&new_text.text),
+                                         keep_difference, &told),
+                     0);
+    assert_int_equal(told.size, 0);
+    assert_int_equal(
+        policy_text_compare(SPAN_NONE, buffer_span(&new_text.text), keep_difference, &told),
+        POLICY_KEY_COUNT + 2);
+    buffer_fini(&told);
+    policy_text_fini(&old_text);
+    policy_text_fini(&new_text);
 }
 
 int main(void)
@@ -93,7 +215,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policy_text__is_sorted_and_hashed),
         cmocka_unit_test(test_policy_text__reads_what_it_wrote_in_any_order),
-        cmocka_unit_test(test_policy_text__names_the_bad_line),
+        cmocka_unit_test(test_policy_text__tells_which_keys_are_not_named),
+        cmocka_unit_test(test_policy_text__names_every_bad_line),
+        cmocka_unit_test(test_policy_text__lists_the_keys_where_one_is_unknown),
+        cmocka_unit_test(test_policy_text__says_that_there_are_too_many_services),
+        cmocka_unit_test(test_policy_text__tells_each_difference_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

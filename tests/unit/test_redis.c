@@ -14,7 +14,6 @@
 
 #include "base/clock.h"
 #include "stream/redis_url.h"
-#include "stream/survey.h"
 #include "tests/lib/redis_server.h"
 #include "tests/lib/reply.h"
 
@@ -246,86 +245,6 @@ static void test_redis__a_server_with_too_many_clients_is_unreachable(void **fix
     redis_close(admin);
 }
 
-static const struct survey survey = {.prefix = "salvor",
-                                     .queue_prefix = "q:",
-                                     .control = "salvor:{0}:ctl",
-                                     .stream = "salvor:{0}:events",
-                                     .partitions = 1,
-                                     .applies = true};
-
-static void test_survey__a_plain_server_is_fit(void **fixture)
-{
-    struct redis *redis = connect_to(*fixture);
-    struct error error = {0};
-    assert_true(survey_redis(redis, &survey, &error));
-    assert_int_equal(reply_number(redis_ask(redis, &error, "DBSIZE", NULL)), 0);
-    assert_non_null(redis_ask(redis, &error, "HSET", "salvor:meta", "partitions", "1", NULL));
-    assert_true(survey_redis(redis, &survey, &error));
-    struct survey other = survey;
-    other.partitions = 2;
-    assert_false(survey_redis(redis, &other, &error));
-    assert_int_equal(error.code, ERROR_REFUSED);
-    assert_non_null(strstr(error.message, "partitions=1"));
-    redis_close(redis);
-}
-
-static void test_survey__wrong_types_are_refused(void **fixture)
-{
-    static const char *const keys[] = {"salvor:{0}:ctl", "salvor:{0}:events", "salvor:meta"};
-    struct redis *redis = connect_to(*fixture);
-    struct error error = {0};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        assert_non_null(redis_ask(redis, &error, "FLUSHALL", NULL));
-        assert_non_null(redis_ask(redis, &error, "SET", keys[i], "x", NULL));
-        assert_false(survey_redis(redis, &survey, &error));
-        assert_int_equal(error.code, ERROR_REFUSED);
-        assert_non_null(strstr(error.message, keys[i]));
-    }
-    redis_close(redis);
-}
-
-static void test_survey__a_missing_right_is_named(void **fixture)
-{
-    struct redis *admin = connect_to(*fixture);
-    struct error error = {0};
-    assert_non_null(redis_ask(admin, &error, "ACL", "SETUSER", "small", "on", ">pass", "~*", "&*",
-                              "+@all", "-zrem", NULL));
-    char line[64];
-    struct redis *redis = connect_to(*fixture);
-    assert_non_null(redis_ask(redis, &error, "AUTH", "small", "pass", NULL));
-    assert_false(survey_redis(redis, &survey, &error));
-    assert_int_equal(error.code, ERROR_REFUSED);
-    snprintf(line, sizeof(line), "ZREM @queuejobs:pending x");
-    assert_non_null(strstr(error.message, line));
-    /* Who only observes needs no right on the queue, but each on the stream. */
-    struct survey observing = survey;
-    observing.applies = false;
-    assert_true(survey_redis(redis, &observing, &error));
-    assert_non_null(redis_ask(admin, &error, "ACL", "SETUSER", "small", "-xadd", NULL));
-    assert_false(survey_redis(redis, &observing, &error));
-    assert_int_equal(error.code, ERROR_REFUSED);
-    assert_non_null(strstr(error.message, "XADD"));
-    assert_non_null(redis_ask(admin, &error, "ACL", "SETUSER", "small", "-acl", NULL));
-    assert_false(survey_redis(redis, &observing, &error));
-    assert_int_equal(error.code, ERROR_DENIED);
-    assert_non_null(strstr(error.message, "ACL WHOAMI"));
-
-    assert_non_null(redis_ask(admin, &error, "ACL", "SETUSER", "small", "+@all", "resetkeys",
-                              "~salvor:*", "~job*", NULL));
-    assert_false(survey_redis(redis, &survey, &error));
-    assert_non_null(strstr(error.message, "@queuejob:x"));
-    assert_non_null(redis_ask(admin, &error, "ACL", "SETUSER", "small", "~q:*", "resetchannels",
-                              "&job_failed", NULL));
-    /* Changed rights end the connection. */
-    redis_close(redis);
-    redis = connect_to(*fixture);
-    assert_non_null(redis_ask(redis, &error, "AUTH", "small", "pass", NULL));
-    assert_false(survey_redis(redis, &survey, &error));
-    assert_non_null(strstr(error.message, "PUBLISH complete_job"));
-    redis_close(redis);
-    redis_close(admin);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,12 +263,6 @@ int main(void)
         cmocka_unit_test(test_redis__an_absent_server_is_unreachable),
         cmocka_unit_test_setup_teardown(test_redis__a_server_with_too_many_clients_is_unreachable,
                                         start_server, remove_server),
-        cmocka_unit_test_setup_teardown(test_survey__a_plain_server_is_fit, start_server,
-                                        remove_server),
-        cmocka_unit_test_setup_teardown(test_survey__wrong_types_are_refused, start_server,
-                                        remove_server),
-        cmocka_unit_test_setup_teardown(test_survey__a_missing_right_is_named, start_server,
-                                        remove_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

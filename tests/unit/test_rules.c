@@ -4,28 +4,33 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "comfyui_yaml.h"
-#include "connectors/profile.h"
+#include "connectors/rules.h"
 
 #define JSON_TYPE SPAN("application/json; charset=utf-8")
 
-static struct judgement judge_as(const char *rule_text, uint64_t http, struct span content_type,
-                                 const char *body, const struct template_variables *variables)
+static struct judgement judge_for(enum rule_purpose purpose, const char *rule_text, uint64_t http,
+                                  struct span content_type, const char *body,
+                                  const struct template_variables *variables)
 {
     struct arena arena = {0};
     struct error error = {0};
     struct rule rule;
-    assert_true(rule_parse(&arena, span_of(rule_text), &rule, &error));
+    assert_true(rule_parse(&arena, purpose, span_of(rule_text), &rule, &error));
     struct reply reply = reply_open(http, content_type, span_of(body));
-    struct judgement judgement = rules_judge(&rule, 1, &reply, variables);
+    struct judgement judgement = rules_judge(purpose, &rule, 1, &reply, variables);
     reply_close(&reply);
     arena_fini(&arena);
     return judgement;
+}
+
+static struct judgement judge_as(const char *rule_text, uint64_t http, struct span content_type,
+                                 const char *body, const struct template_variables *variables)
+{
+    return judge_for(RULE_OF_STATUS, rule_text, http, content_type, body, variables);
 }
 
 /* Whether `200 & <terms> => completed` matches the body. */
@@ -100,10 +105,27 @@ static void test_rules__the_job_is_filled_in(void **fixture)
     assert_true(holds("/group = \"g-{tag}\"", "{\"group\":\"g-t\"}"));
 }
 
+static void test_rules__an_id_may_be_a_number_in_the_reply(void **fixture)
+{
+    (void)fixture;
+    struct template_variables variables = {.id = SPAN("17")};
+    const char *rule = "200 & /id = \"{id}\" => completed";
+    assert_int_equal(judge_as(rule, 200, JSON_TYPE, "{\"id\":17}", &variables).verdict,
+                     ANSWER_COMPLETED);
+    assert_int_equal(judge_as(rule, 200, JSON_TYPE, "{\"id\":170}", &variables).verdict,
+                     ANSWER_INCONCLUSIVE);
+    assert_int_equal(judge_as(rule, 200, JSON_TYPE, "{\"id\":17.0}", &variables).verdict,
+                     ANSWER_INCONCLUSIVE);
+    rule = "200 & /id = \"17\" => completed"; /* no variable: as it is written */
+    assert_int_equal(judge_as(rule, 200, JSON_TYPE, "{\"id\":17}", &variables).verdict,
+                     ANSWER_INCONCLUSIVE);
+}
+
 static void test_rules__what_nobody_told_makes_no_term_true(void **fixture)
 {
-    static const char *const terms[] = {"/x/{tag} absent", "/g = \"{tag}\"",
-                                        "/g contains \"{tag}\"", "/x/{tag} exists"};
+    static const char *const terms[] = {"/x/{tag} absent",       "/g = \"{tag}\"",
+                                        "/g contains \"{tag}\"", "/x/{tag} exists",
+                                        "/g != \"{tag}\"",       "/g in (\"{tag}\", 1)"};
     (void)fixture;
     for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
         struct template_variables variables = {.id = SPAN("i")};
@@ -160,6 +182,92 @@ static void test_rules__unmapped_statuses_have_a_built_in_meaning(void **fixture
     }
 }
 
+static void test_rules__a_cancel_is_only_known_where_a_rule_or_a_closed_door_tells(void **fixture)
+{
+    static const struct {
+        const char *rule;
+        uint64_t http;
+        enum effect_outcome outcome;
+        const char *word;
+    } rows[] = {
+        {"200 => accepted", 200, OUTCOME_ACCEPTED, NULL},
+        {"200 => already_final", 200, OUTCOME_ALREADY_FINAL, NULL},
+        {"403 => unsupported", 403, OUTCOME_UNSUPPORTED, NULL},
+        {"409 => refused", 409, OUTCOME_REFUSED, NULL},
+        {"200 => unknown", 200, OUTCOME_UNKNOWN, NULL},
+        {"299 => accepted", 200, OUTCOME_UNKNOWN, "unmapped"},
+        {"299 => accepted", 401, OUTCOME_REFUSED, "auth"},
+        {"299 => accepted", 403, OUTCOME_REFUSED, "auth"},
+        {"299 => accepted", 303, OUTCOME_UNKNOWN, "redirect"},
+        {"299 => accepted", 404, OUTCOME_UNKNOWN, "bare_404"},
+        {"299 => accepted", 405, OUTCOME_UNKNOWN, "unmapped"},
+        {"299 => accepted", 410, OUTCOME_UNKNOWN, "bare_410"},
+        {"299 => accepted", 500, OUTCOME_UNKNOWN, "server_error"},
+        {"299 => accepted", 501, OUTCOME_UNKNOWN, "server_error"},
+        {"299 => accepted", 503, OUTCOME_UNKNOWN, "unavailable"},
+    };
+    (void)fixture;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct template_variables none = {0};
+        struct judgement judgement =
+            judge_for(RULE_OF_CANCEL, rows[i].rule, rows[i].http, JSON_TYPE, "{}", &none);
+        assert_int_equal(judgement.outcome, rows[i].outcome);
+        assert_int_equal(judgement.verdict, ANSWER_NONE);
+        if (rows[i].word == NULL) {
+            assert_null(judgement.word);
+        } else {
+            assert_string_equal(judgement.word, rows[i].word);
+        }
+    }
+    struct template_variables none = {0};
+    assert_int_equal(
+        judge_for(RULE_OF_CANCEL, "any => accepted", 200, SPAN("text/html"), "<html>", &none)
+            .outcome,
+        OUTCOME_UNKNOWN);
+}
+
+static void test_rules__a_probe_says_nothing_that_no_rule_says(void **fixture)
+{
+    static const struct {
+        const char *rule;
+        uint64_t http;
+        bool is_ok, is_absent;
+    } rows[] = {
+        {"404 & /error exists => ok", 404, true, false},
+        {"404 => absent", 404, false, true},
+        {"200 => ok", 404, false, false},
+        {"200 => ok", 401, false, false},
+        {"200 => ok", 503, false, false},
+    };
+    (void)fixture;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct template_variables none = {0};
+        struct judgement judgement =
+            judge_for(RULE_OF_PROBE, rows[i].rule, rows[i].http, JSON_TYPE, "{\"error\":1}", &none);
+        assert_int_equal(judgement.is_ok, rows[i].is_ok);
+        assert_int_equal(judgement.is_absent, rows[i].is_absent);
+        assert_int_equal(judgement.verdict, ANSWER_NONE);
+        assert_int_equal(judgement.outcome, OUTCOME_NONE);
+    }
+}
+
+static void test_rules__a_guessed_type_may_hold_json(void **fixture)
+{
+    (void)fixture;
+    struct template_variables none = {0};
+    struct span type = SPAN("text/plain; charset=utf-8");
+    const char *rule = "200 & body exists => completed";
+    assert_int_equal(judge_as(rule, 200, type, "{\"a\":1}", &none).verdict, ANSWER_COMPLETED);
+    assert_int_equal(judge_as(rule, 200, type, "[1]", &none).verdict, ANSWER_COMPLETED);
+    static const char *const texts[] = {"200", "\"done\"", "200: OK",
+                                        "{\"a\":", "{\"a\":1,\"a\":2}"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct judgement judgement = judge_as(rule, 200, type, texts[i], &none);
+        assert_int_equal(judgement.verdict, ANSWER_INCONCLUSIVE);
+        assert_string_equal(judgement.word, "wrong_type");
+    }
+}
+
 static void test_rules__pages_and_broken_json_are_seen_by_no_rule(void **fixture)
 {
     (void)fixture;
@@ -175,8 +283,8 @@ static void test_rules__pages_and_broken_json_are_seen_by_no_rule(void **fixture
     assert_string_equal(judgement.word, "bad_json");
     judgement = judge_as("any => completed", 200, JSON_TYPE, "{\"a\":1,\"a\":2}", &none);
     assert_string_equal(judgement.word, "bad_json");
-    judgement =
-        judge_as("200 & /a exists => completed", 200, SPAN("text/plain"), "{\"a\":1}", &none);
+    judgement = judge_as("200 & /a exists => completed", 200, SPAN("application/octet-stream"),
+                         "{\"a\":1}", &none);
     assert_string_equal(judgement.word, "wrong_type");
     /* Where the status alone says it, any content will do. */
     judgement = judge_as("200 => completed", 200, SPAN("image/png"), "\x89PNG", &none);
@@ -205,17 +313,22 @@ static void test_rules__flags_and_words_go_with_the_verdict(void **fixture)
                      ANSWER_UNREACHABLE);
 }
 
-static void assert_wrong(const char *rule_text, const char *part)
+static void assert_wrong_for(enum rule_purpose purpose, const char *rule_text, const char *part)
 {
     struct arena arena = {0};
     struct error error = {0};
     struct rule rule;
-    assert_false(rule_parse(&arena, span_of(rule_text), &rule, &error));
+    assert_false(rule_parse(&arena, purpose, span_of(rule_text), &rule, &error));
     assert_int_equal(error.code, ERROR_USAGE);
     if (strstr(error.message, part) == NULL) {
         fail_msg("\"%s\" lacks \"%s\"", error.message, part);
     }
     arena_fini(&arena);
+}
+
+static void assert_wrong(const char *rule_text, const char *part)
+{
+    assert_wrong_for(RULE_OF_STATUS, rule_text, part);
 }
 
 static void test_rules__mistakes_are_named_with_what_is_allowed(void **fixture)
@@ -250,15 +363,21 @@ static void test_rules__mistakes_are_named_with_what_is_allowed(void **fixture)
     assert_wrong("200 & /a exists & /a exists & /a exists & /a exists & /a exists & /a exists "
                  "& /a exists & /a exists & /a exists => failed",
                  "more than 8 terms");
+    assert_wrong_for(RULE_OF_CANCEL, "200 => completed",
+                     "\"completed\" is no verdict; allowed: accepted, already_final, refused, "
+                     "unsupported, unknown");
+    assert_wrong_for(RULE_OF_CANCEL, "200 => accepted lagging", "\"lagging\" is no flag");
+    assert_wrong_for(RULE_OF_PROBE, "200 => running",
+                     "\"running\" is no verdict; allowed: ok, absent");
 }
 
-static bool names_job(const char *rule_text)
+static bool names_job(const char *rule_text, bool are_ids_reused)
 {
     struct arena arena = {0};
     struct error error = {0};
     struct rule rule;
-    assert_true(rule_parse(&arena, span_of(rule_text), &rule, &error));
-    bool result = rule_names_job(&rule);
+    assert_true(rule_parse(&arena, RULE_OF_STATUS, span_of(rule_text), &rule, &error));
+    bool result = rule_proves(&rule, are_ids_reused);
     arena_fini(&arena);
     return result;
 }
@@ -266,77 +385,46 @@ static bool names_job(const char *rule_text)
 static void test_rules__know_whether_they_prove_whose_job_it_is(void **fixture)
 {
     (void)fixture;
-    assert_true(names_job("200 & /{id}/done = true => completed"));
-    assert_true(names_job("200 & /done = true & /group = \"{tag}\" => completed"));
-    assert_false(names_job("200 & /done = true => completed"));
-    assert_false(names_job("200 & /id != \"{id}\" => completed"));
-    assert_false(names_job("200 & /{id} absent => completed"));
-    assert_false(names_job("200 & /id in (\"{id}\", \"x\") => completed"));
+    assert_true(names_job("200 & /{id}/done = true => completed", false));
+    assert_true(names_job("200 & /done = true & /group = \"{tag}\" => completed", false));
+    assert_false(names_job("200 & /done = true => completed", false));
+    assert_false(names_job("200 & /id != \"{id}\" => completed", false));
+    assert_false(names_job("200 & /{id} absent => completed", false));
+    assert_false(names_job("200 & /id in (\"{id}\", \"x\") => completed", false));
+    assert_false(names_job("200 & /id contains \"{id}\" => completed", false));
+    /* The number of a job that is long gone says nothing. */
+    assert_false(names_job("200 & /{id}/done = true => completed", true));
+    assert_false(names_job("200 & /id = \"{id}\" => completed", true));
+    assert_true(names_job("200 & /group = \"{tag}\" => completed", true));
 }
 
-/* --- the shipped profile against replies recorded from ComfyUI's own tests --- */
-
-static struct judgement judge_fixture(const char *folder, const char *file, size_t probe,
-                                      const char *id)
-{
-    static char text[65536];
-    char path[512];
-    struct error error = {0};
-    snprintf(path, sizeof(path), "%s/comfyui/%s.json", folder, file);
-    FILE *stream = fopen(path, "r");
-    if (stream == NULL) {
-        fail_msg("cannot open %s", path);
-    }
-    size_t size = fread(text, 1, sizeof(text), stream);
-    fclose(stream);
-    struct profile *profile =
-        profile_load("comfyui.yaml", (struct span){comfyui_yaml, comfyui_yaml_size}, &error);
-    assert_non_null(profile);
-    struct template_variables variables = {.id = span_of(id)};
-    struct reply reply = reply_open(200, JSON_TYPE, (struct span){text, size});
-    struct judgement judgement = rules_judge(profile->probes[probe].rules,
-                                             profile->probes[probe].rule_count, &reply, &variables);
-    reply_close(&reply);
-    profile_destroy(profile);
-    return judgement;
-}
-
-static void test_rules__comfyui_replies_get_the_right_verdict(void **fixture)
+static void test_rules__an_identity_that_can_not_be_tried_tells_nothing(void **fixture)
 {
     static const struct {
-        const char *file;
-        size_t probe; /* 0: the queue, 1: the history */
-        const char *id;
-        enum answer_verdict verdict;
+        const char *tag, *body;
+        bool holds, is_told;
     } rows[] = {
-        {"history_success", 1, "prompt-456", ANSWER_COMPLETED},
-        {"history_error", 1, "prompt-789", ANSWER_FAILED},
-        {"history_interrupted", 1, "prompt-cancelled", ANSWER_CANCELLED},
-        {"history_unknown_or_running", 1, "prompt-456", ANSWER_NOT_FOUND},
-        {"DERIVED_history_stale_success_flag", 1, "prompt-cycle", ANSWER_FAILED},
-        /* Success without its message, as early builds wrote it, proves nothing. */
-        {"history_success_with_outputs", 1, "prompt-123", ANSWER_INCONCLUSIVE},
-        {"history_success", 1, "another-id", ANSWER_INCONCLUSIVE},
-        {"job_404", 1, "prompt-456", ANSWER_INCONCLUSIVE},
-        {"DERIVED_queue", 0, "prompt-running", ANSWER_RUNNING},
-        {"DERIVED_queue", 0, "prompt-pending", ANSWER_PENDING},
-        {"DERIVED_queue", 0, "prompt-456", ANSWER_NOT_FOUND},
-        {"history_unknown_or_running", 0, "prompt-456", ANSWER_INCONCLUSIVE},
+        {"t", "{\"group\":\"t\"}", true, true},
+        {"t", "{\"group\":\"u\"}", false, true},
+        {"t", "{}", false, false},
+        {"", "{\"group\":\"t\"}", false, false},
+        {"", "{\"group\":\"\"}", false, false},
     };
     (void)fixture;
-    const char *folder = getenv("SALVOR_FIXTURES");
-    if (folder == NULL) {
-        print_message("SALVOR_FIXTURES is not set: ComfyUI's recorded replies are skipped\n");
-        skip();
-    }
+    struct arena arena = {0};
+    struct error error = {0};
+    struct rule_term term;
+    assert_true(rule_parse_term(&arena, SPAN("/group = \"{tag}\""), &term, &error));
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        enum answer_verdict verdict =
-            judge_fixture(folder, rows[i].file, rows[i].probe, rows[i].id).verdict;
-        if (verdict != rows[i].verdict) {
-            fail_msg("%s, %s: verdict %d instead of %d", rows[i].file, rows[i].id, (int)verdict,
-                     (int)rows[i].verdict);
-        }
+        struct template_variables variables = {.tag = span_of(rows[i].tag)};
+        struct reply reply = reply_open(200, JSON_TYPE, span_of(rows[i].body));
+        assert_int_equal(rule_term_holds(&term, &reply, &variables), rows[i].holds);
+        assert_int_equal(rule_term_is_told(&term, &reply, &variables), rows[i].is_told);
+        reply_close(&reply);
     }
+    assert_false(rule_parse_term(&arena, SPAN("/a = 1 & /b = 2"), &term, &error));
+    assert_non_null(strstr(error.message, "\"& /b = 2\" is no end of a single term"));
+    arena_fini(&arena);
 }
 
 int main(void)
@@ -345,14 +433,18 @@ int main(void)
         cmocka_unit_test(test_rules__terms_compare_values),
         cmocka_unit_test(test_rules__terms_look_for_presence),
         cmocka_unit_test(test_rules__the_job_is_filled_in),
+        cmocka_unit_test(test_rules__an_id_may_be_a_number_in_the_reply),
         cmocka_unit_test(test_rules__what_nobody_told_makes_no_term_true),
         cmocka_unit_test(test_rules__statuses_are_listed),
         cmocka_unit_test(test_rules__unmapped_statuses_have_a_built_in_meaning),
+        cmocka_unit_test(test_rules__a_cancel_is_only_known_where_a_rule_or_a_closed_door_tells),
+        cmocka_unit_test(test_rules__a_probe_says_nothing_that_no_rule_says),
+        cmocka_unit_test(test_rules__a_guessed_type_may_hold_json),
         cmocka_unit_test(test_rules__pages_and_broken_json_are_seen_by_no_rule),
         cmocka_unit_test(test_rules__flags_and_words_go_with_the_verdict),
         cmocka_unit_test(test_rules__mistakes_are_named_with_what_is_allowed),
         cmocka_unit_test(test_rules__know_whether_they_prove_whose_job_it_is),
-        cmocka_unit_test(test_rules__comfyui_replies_get_the_right_verdict),
+        cmocka_unit_test(test_rules__an_identity_that_can_not_be_tried_tells_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

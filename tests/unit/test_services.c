@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/services.h"
@@ -93,15 +94,88 @@ static void assert_refused(const char *folder, const char *text, const char *pro
 static void test_services__each_problem_has_file_and_line(void **fixture)
 {
     assert_refused(*fixture,
-                   "services:\n  a: {profile: nobody}\n  b: {profile: comfyui, allow: \"?\"}\n"
-                   "  c: {profile: /nowhere/p.yaml}\n",
+                   "services:\n"
+                   "  a: {profile: nobody}\n"
+                   "  b:\n"
+                   "    profile: comfyui\n"
+                   "    token: env:NOT_SET\n"
+                   "    ca_file: /nowhere/ca.pem\n"
+                   "  c: {profile: /nowhere/p.yaml, token: \"file:/nowhere/token\"}\n",
                    NULL,
-                   (const char *const[]){"c.yaml:2: services.a: ", "c.yaml:3: services.b: ",
-                                         "c.yaml:4: services.c.profile: /nowhere/p.yaml: No such",
-                                         NULL});
-    assert_refused(*fixture, "services:\n  own: {profile: \"@\"}\n",
-                   "profile: mine\nvolatile: so\n",
-                   (const char *const[]){"c.yaml:2: services.own.profile: ", "own.yaml", NULL});
+                   (const char *const[]){
+                       "c.yaml:2: services.a: ",
+                       "c.yaml:5: services.b.token: env:NOT_SET: not set, or nothing in it\n",
+                       "c.yaml:6: services.b.ca_file: \"/nowhere/ca.pem\": No such file or "
+                       "directory; allowed: a file of certificates (PEM)\n",
+                       "c.yaml:7: services.c.token: file:/nowhere/token: No such file",
+                       "c.yaml:7: services.c.profile: /nowhere/p.yaml: No such",
+                       NULL,
+                   });
+    assert_refused(
+        *fixture, "services:\n  own: {profile: \"@\"}\n",
+        "profile: mine\nvolatile: so\ncolour: red\n",
+        (const char *const[]){"c.yaml:2: services.own.profile: ", "own.yaml: line 3: ", "\n",
+                              "c.yaml:2: services.own.profile: ", "own.yaml: line 2: ", NULL});
+}
+
+static void test_services__a_token_must_be_there_where_it_is_used(void **fixture)
+{
+    struct config config;
+    struct connectors *connectors;
+    const char *text = "services:\n  a: {profile: comfyui, token: \"env:SALVOR_TEST_TOKEN\"}\n";
+    static const struct {
+        const char *secret, *cause;
+    } cases[] = {
+        {"", "not set, or nothing in it"},
+        {"a\nb", "a control character, or more than 4096 bytes"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char line[256];
+        assert_int_equal(setenv("SALVOR_TEST_TOKEN", cases[i].secret, 1), 0);
+        load(&config, *fixture, text, NULL);
+        assert_false(services_open(&config, &connectors));
+        buffer_put_byte(&config.problems, '\0');
+        snprintf(line, sizeof(line), "c.yaml:2: services.a.token: env:SALVOR_TEST_TOKEN: %s\n",
+                 cases[i].cause);
+        assert_non_null(strstr(config.problems.data, line));
+        config_fini(&config);
+    }
+    assert_int_equal(setenv("SALVOR_TEST_TOKEN", "hush", 1), 0);
+    load(&config, *fixture, text, NULL);
+    assert_true(services_open(&config, &connectors));
+    connectors_destroy(connectors);
+    config_fini(&config);
+    assert_int_equal(unsetenv("SALVOR_TEST_TOKEN"), 0);
+    /* Who only wants the facts needs no secret. */
+    load(&config, *fixture, text, NULL);
+    assert_true(services_load_facts(&config));
+    assert_true(policy_facts(&config.policy, SPAN("a")).is_volatile);
+    config_fini(&config);
+}
+
+static void test_services__a_policy_must_fit_an_event(void **fixture)
+{
+    struct buffer text = {0};
+    buffer_put_text(&text, "policy:\n  services:\n");
+    for (unsigned i = 0; i < POLICY_SERVICES_MAX; i++) {
+        char line[512];
+        snprintf(line, sizeof(line),
+                 "    a-service-with-a-rather-long-name-as-somebody-may-give-it-%u: "
+                 "{job_timeout_ms: 100000000, claim_timeout_ms: 100000000, backoff_ms: 100000000, "
+                 "backoff_max_ms: 100000000, ask_backoff_ms: 100000000, grace_ms: 100000000}\n",
+                 i);
+        buffer_put_text(&text, line);
+    }
+    const char *file = folder_path(*fixture, "c.yaml");
+    file_store(file, buffer_span(&text));
+    struct config config;
+    struct connectors *connectors;
+    assert_true(config_load(&config, file, empty_environment));
+    assert_false(services_open(&config, &connectors));
+    buffer_put_byte(&config.problems, '\0');
+    assert_non_null(strstr(config.problems.data, "allowed: 32768: fewer keys of single services"));
+    config_fini(&config);
+    buffer_fini(&text);
 }
 
 int main(void)
@@ -111,6 +185,9 @@ int main(void)
                                         enter, leave),
         cmocka_unit_test_setup_teardown(test_services__each_problem_has_file_and_line, enter,
                                         leave),
+        cmocka_unit_test_setup_teardown(test_services__a_token_must_be_there_where_it_is_used,
+                                        enter, leave),
+        cmocka_unit_test_setup_teardown(test_services__a_policy_must_fit_an_event, enter, leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

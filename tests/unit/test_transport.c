@@ -1,386 +1,380 @@
 /* SPDX-License-Identifier: MIT
- * What a service, a name or an address can do to a question: every hostile manner, through the
- * whole of the connectors. */
-#include <dlfcn.h>
-#include <netdb.h>
-#include <pthread.h>
+ * What is sent, and what is told of the reply. What hostile services do to a whole question stands
+ * in test_hostile.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
-#include "base/check.h"
 #include "base/clock.h"
-#include "tests/lib/asker.h"
+#include "connectors/transport.h"
 #include "tests/lib/hostile_service.h"
-#include "tests/lib/http_service.h"
+#include "tests/lib/tree.h"
 
-/* --- names that only these tests know --- */
+#define BODY_MAX   4096
+#define TIMEOUT_MS 2000
+#define WAIT_MS    20000
+#define PLAIN      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
-static pthread_mutex_t resolver_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t resolver_released = PTHREAD_COND_INITIALIZER;
-static bool resolver_is_released;
-static unsigned resolver_stuck; /* threads of libcurl that wait in the resolver */
-
-/* Stands before the C library's own, for libcurl too: "never.test" resolves only when the test lets
- * it, "loopback.test" is 127.0.0.1, "metadata.test" is a link-local address. */
-int getaddrinfo(const char *restrict name, const char *restrict service,
-                const struct addrinfo *restrict hints, struct addrinfo **restrict result)
-{
-    typedef int resolver_fn(const char *, const char *, const struct addrinfo *,
-                            struct addrinfo **);
-    resolver_fn *real;
-    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-    if (strcmp(name, "never.test") == 0) {
-        pthread_mutex_lock(&resolver_mutex);
-        resolver_stuck++;
-        while (!resolver_is_released) {
-            pthread_cond_wait(&resolver_released, &resolver_mutex);
-        }
-        resolver_stuck--;
-        pthread_cond_broadcast(&resolver_released);
-        pthread_mutex_unlock(&resolver_mutex);
-        return EAI_AGAIN;
-    }
-    if (strcmp(name, "loopback.test") == 0) {
-        name = "127.0.0.1";
-    } else if (strcmp(name, "metadata.test") == 0) {
-        name = "169.254.169.254";
-    }
-    return real(name, service, hints, result);
-}
-
-static unsigned resolver_threads_stuck(void)
-{
-    pthread_mutex_lock(&resolver_mutex);
-    unsigned count = resolver_stuck;
-    pthread_mutex_unlock(&resolver_mutex);
-    return count;
-}
-
-static void release_resolver(void)
-{
-    pthread_mutex_lock(&resolver_mutex);
-    resolver_is_released = true;
-    pthread_cond_broadcast(&resolver_released);
-    while (resolver_stuck > 0) {
-        pthread_cond_wait(&resolver_released, &resolver_mutex);
-    }
-    resolver_is_released = false;
-    pthread_mutex_unlock(&resolver_mutex);
-}
-
-/* --- services that lie, hang or break --- */
-
-#define REPLY(status, type, body) \
-    "HTTP/1.1 " status "\r\nContent-Type: " type "\r\nConnection: close\r\n\r\n" body
-#define JSON(body)  REPLY("200 OK", "application/json", body)
-#define EMPTY_QUEUE "\"queue_running\":[],\"queue_pending\":[]"
-#define SUCCESS                                                   \
-    "{\"status\":{\"status_str\":\"success\",\"completed\":true," \
-    "\"messages\":[[\"execution_success\",{}]]},\"outputs\":{}}"
-
-struct hostile_row {
-    const char *name;
-    enum hostile_manner manner;
-    const char *reply;
-    enum answer_verdict verdict;
-    const char *word;
+/* The last reply, copied. */
+struct heard {
+    struct transport_reply reply;
+    void *owner;
+    unsigned count;
+    char type[64], location[256], body[BODY_MAX + 1];
 };
 
-static const struct hostile_row hostile_rows[] = {
-    {"never answers", HOSTILE_SILENT, NULL, ANSWER_UNREACHABLE, "timeout"},
-    {"hangs after the headers", HOSTILE_HEADERS_ONLY, NULL, ANSWER_UNREACHABLE, "timeout"},
-    {"one byte a second", HOSTILE_DRIP, NULL, ANSWER_UNREACHABLE, "timeout"},
-    {"endless chunks", HOSTILE_ENDLESS, NULL, ANSWER_INCONCLUSIVE, "too_large"},
-    {"promises too much", HOSTILE_REPLY,
-     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999999999\r\n\r\n{}",
-     ANSWER_INCONCLUSIVE, "too_large"},
-    {"closes too early", HOSTILE_REPLY,
-     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{}",
-     ANSWER_UNREACHABLE, "broken_off"},
-    {"closes without a word", HOSTILE_REPLY, "", ANSWER_UNREACHABLE, "broken_off"},
-    {"speaks no HTTP", HOSTILE_REPLY, "SSH-2.0-hello\r\n", ANSWER_UNREACHABLE, "broken_off"},
-    {"HTML with 200", HOSTILE_REPLY, REPLY("200 OK", "text/html", "<html>completed</html>"),
-     ANSWER_INCONCLUSIVE, "html"},
-    {"500", HOSTILE_REPLY,
-     REPLY("500 Oops", "application/json", "{\"" SERVICE_JOB "\":" SUCCESS "}"),
-     ANSWER_INCONCLUSIVE, "server_error"},
-    {"503", HOSTILE_REPLY, REPLY("503 Busy", "text/html", "<html>"), ANSWER_UNREACHABLE,
-     "unavailable"},
-    {"401", HOSTILE_REPLY, REPLY("401 No", "application/json", "{}"), ANSWER_INCONCLUSIVE, "auth"},
-    {"bare 404", HOSTILE_REPLY, REPLY("404 Where", "application/json", "{}"), ANSWER_INCONCLUSIVE,
-     "bare_404"},
-    {"an empty object", HOSTILE_REPLY, JSON("{}"), ANSWER_INCONCLUSIVE, "unmapped"},
-    {"an empty body", HOSTILE_REPLY, JSON(""), ANSWER_INCONCLUSIVE, "unmapped"},
-    {"JSON cut in half", HOSTILE_REPLY, JSON("{\"" SERVICE_JOB "\":{\"status\":{\"comple"),
-     ANSWER_INCONCLUSIVE, "bad_json"},
-    {"duplicate keys", HOSTILE_REPLY,
-     JSON("{" EMPTY_QUEUE ",\"" SERVICE_JOB "\":{},\"" SERVICE_JOB "\":" SUCCESS "}"),
-     ANSWER_INCONCLUSIVE, "bad_json"},
-    {"not a number", HOSTILE_REPLY, JSON("{\"" SERVICE_JOB "\":" SUCCESS ",\"x\":NaN}"),
-     ANSWER_INCONCLUSIVE, "bad_json"},
-    {"another job's id", HOSTILE_REPLY, JSON("{" EMPTY_QUEUE ",\"another-id\":" SUCCESS "}"),
-     ANSWER_INCONCLUSIVE, "unmapped"},
-    {"a longer id", HOSTILE_REPLY, JSON("{" EMPTY_QUEUE ",\"" SERVICE_JOB "x\":" SUCCESS "}"),
-     ANSWER_INCONCLUSIVE, "unmapped"},
-    {"success without its message", HOSTILE_REPLY,
-     JSON("{" EMPTY_QUEUE ",\"" SERVICE_JOB
-          "\":{\"status\":{\"status_str\":\"success\",\"completed\":true,"
-          "\"messages\":[]}}}"),
-     ANSWER_INCONCLUSIVE, "inconclusive"},
-    {"success beside an error", HOSTILE_REPLY,
-     JSON("{" EMPTY_QUEUE ",\"" SERVICE_JOB
-          "\":{\"status\":{\"status_str\":\"success\",\"completed\":true,"
-          "\"messages\":[[\"execution_error\",{}]]}}}"),
-     ANSWER_FAILED, "success"},
+static struct span keep(struct span text, char *out, size_t size)
+{
+    assert_true(text.size < size);
+    memcpy(out, text.size > 0 ? text.data : "", text.size);
+    return (struct span){out, text.size};
+}
+
+static void on_reply(void *context, void *owner, const struct transport_reply *reply)
+{
+    struct heard *heard = context;
+    heard->reply = *reply;
+    heard->owner = owner;
+    heard->count++;
+    heard->reply.content_type = keep(reply->content_type, heard->type, sizeof(heard->type));
+    heard->reply.location = keep(reply->location, heard->location, sizeof(heard->location));
+    heard->reply.body = keep(reply->body, heard->body, sizeof(heard->body));
+}
+
+struct client {
+    struct transport *transport;
+    struct allow allow;
+    struct heard heard;
 };
 
-static void test_transport__no_hostile_service_is_believed(void **fixture)
+static struct client client_open(const char *url)
 {
+    struct client client = {.transport = transport_create(BODY_MAX)};
+    struct error error = {0};
+    assert_true(transport_allow_url(&client.allow, url, &error));
+    return client;
+}
+
+static void client_close(struct client *client)
+{
+    transport_destroy(client->transport);
+    allow_fini(&client->allow);
+}
+
+/* Fills in what the request leaves open, sends it and waits for its end. */
+static const struct transport_reply *exchange(struct client *client,
+                                              struct transport_request request)
+{
+    const char *word = NULL;
+    unsigned before = client->heard.count;
+    uint64_t end_ms = clock_boot_ms() + WAIT_MS;
+    request.method = request.method == HTTP_NONE ? HTTP_GET : request.method;
+    request.allow = &client->allow;
+    request.timeout_ms = request.timeout_ms > 0 ? request.timeout_ms : TIMEOUT_MS;
+    request.owner = client;
+    if (!transport_send(client->transport, &request, &word)) {
+        fail_msg("not sent: %s", word);
+    }
+    while (client->heard.count == before) {
+        assert_true(clock_boot_ms() < end_ms);
+        transport_run(client->transport, 50, on_reply, &client->heard);
+    }
+    assert_int_equal(client->heard.count, before + 1);
+    assert_ptr_equal(client->heard.owner, client);
+    return &client->heard.reply;
+}
+
+static void test_transport__each_method_is_sent_as_it_is(void **fixture)
+{
+    static const struct {
+        enum http_method method;
+        const char *body, *line, *type;
+    } rows[] = {
+        {HTTP_GET, "", "GET /a/b?c=d HTTP/1.1\r\n", NULL},
+        {HTTP_POST, "{\"a\":1}", "POST /a/b?c=d HTTP/1.1\r\n", "application/json"},
+        {HTTP_POST, "", "POST /a/b?c=d HTTP/1.1\r\n", NULL},
+        {HTTP_PUT, "{\"a\":1}", "PUT /a/b?c=d HTTP/1.1\r\n", "application/json"},
+        {HTTP_PUT, "", "PUT /a/b?c=d HTTP/1.1\r\n", NULL},
+        {HTTP_DELETE, "", "DELETE /a/b?c=d HTTP/1.1\r\n", NULL},
+    };
     (void)fixture;
-    for (size_t i = 0; i < sizeof(hostile_rows) / sizeof(hostile_rows[0]); i++) {
-        const struct hostile_row *row = &hostile_rows[i];
-        struct hostile_service *service = hostile_service_start(row->manner, row->reply);
-        struct asker asker = asker_start(hostile_service_url(service));
-        uint64_t started_ms = clock_boot_ms();
-        struct service_report answer = asker_ask(&asker, SERVICE_JOB);
-        assert_in_time(row->name, started_ms);
-        if (answer.verdict != row->verdict || !span_is(answer.word, row->word)) {
-            fail_msg("%s: verdict %d \"%.*s\"", row->name, (int)answer.verdict,
-                     SPAN_FORMAT(answer.word));
-        }
-        assert_int_equal(answer.result.size, 0);
-        asker_stop(&asker);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char url[128];
+        struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, PLAIN);
+        struct client client = client_open(hostile_service_url(service));
+        snprintf(url, sizeof(url), "%s/a/b?c=d", hostile_service_url(service));
+        const struct transport_reply *reply =
+            exchange(&client, (struct transport_request){.method = rows[i].method,
+                                                         .url = span_of(url),
+                                                         .body = span_of(rows[i].body)});
+        assert_int_equal(reply->end, TRANSPORT_REPLIED);
+        assert_int_equal(reply->http, 200);
+        assert_true(span_is(reply->content_type, "application/json"));
+        assert_true(span_is(reply->body, "{}"));
+        assert_null(reply->word);
+        client_close(&client);
+        const char *said = hostile_service_last_request(service);
+        assert_memory_equal(said, rows[i].line, strlen(rows[i].line));
+        const char *type = strstr(said, "\r\nContent-Type: ");
+        assert_int_equal(type != NULL, rows[i].type != NULL);
+        assert_true(type == NULL || strncmp(type + 16, rows[i].type, 16) == 0);
+        const char *body = strstr(said, "\r\n\r\n");
+        assert_non_null(body);
+        assert_string_equal(body + 4, rows[i].body);
         hostile_service_stop(service);
     }
 }
 
-static void test_transport__a_thousand_levels_are_not_descended(void **fixture)
+/* The exchange of one GET with a service that replies so. */
+static const struct transport_reply *get(struct client *client, const char *raw,
+                                         struct transport_request request)
+{
+    struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, raw);
+    *client = client_open(hostile_service_url(service));
+    request.url = span_of(hostile_service_url(service));
+    const struct transport_reply *reply = exchange(client, request);
+    client_close(client);
+    hostile_service_stop(service);
+    return reply;
+}
+
+static void test_transport__headers_are_the_requests_own_before_salvors(void **fixture)
 {
     (void)fixture;
-    struct buffer reply = {0};
-    buffer_put_text(&reply, JSON("{\"" SERVICE_JOB "\":"));
-    for (int i = 0; i < 1000; i++) {
-        buffer_put_byte(&reply, '[');
+    const struct span headers[] = {SPAN("Authorization: Bearer a b"), SPAN("accept: text/plain"),
+                                   SPAN("X-Empty-Not: 1")};
+    struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, PLAIN);
+    struct client client = client_open(hostile_service_url(service));
+    exchange(&client, (struct transport_request){.method = HTTP_POST,
+                                                 .url = span_of(hostile_service_url(service)),
+                                                 .body = SPAN("{}"),
+                                                 .headers = headers,
+                                                 .header_count = 3});
+    client_close(&client);
+    const char *said = hostile_service_last_request(service);
+    assert_non_null(strstr(said, "\r\nAuthorization: Bearer a b\r\n"));
+    assert_non_null(strstr(said, "\r\naccept: text/plain\r\n"));
+    assert_null(strstr(said, "Accept: application/json"));
+    static const char *const absent[] = {"Origin", "Cookie", "Expect", "Accept-Encoding",
+                                         "x-www-form-urlencoded"};
+    for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+        assert_null(strstr(said, absent[i]));
     }
-    for (int i = 0; i < 1000; i++) {
-        buffer_put_byte(&reply, ']');
-    }
-    buffer_put(&reply, "}", 2);
-    struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, reply.data);
-    struct asker asker = asker_start(hostile_service_url(service));
-    struct service_report answer = asker_ask(&asker, SERVICE_JOB);
-    assert_answer(&answer, ANSWER_INCONCLUSIVE, "bad_json");
-    asker_stop(&asker);
     hostile_service_stop(service);
-    buffer_fini(&reply);
 }
 
-static void test_transport__a_redirect_is_not_followed(void **fixture)
+static void test_transport__what_may_not_be_sent_is_refused_at_once(void **fixture)
 {
-    (void)fixture;
-    struct hostile_service *target = hostile_service_start(HOSTILE_REPLY, JSON("{}"));
-    char reply[256];
-    snprintf(reply, sizeof(reply),
-             "HTTP/1.1 302 Found\r\nLocation: %s/\r\nConnection: close\r\n\r\n",
-             hostile_service_url(target));
-    struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, reply);
-    struct asker asker = asker_start(hostile_service_url(service));
-    struct service_report answer = asker_ask(&asker, SERVICE_JOB);
-    assert_answer(&answer, ANSWER_INCONCLUSIVE, "redirect");
-    assert_int_equal(answer.http, 302);
-    assert_int_equal(hostile_service_count(target), 0);
-    asker_stop(&asker);
-    hostile_service_stop(service);
-    hostile_service_stop(target);
-}
-
-static void test_transport__nobody_listens(void **fixture)
-{
-    (void)fixture;
-    struct hostile_service *service = hostile_service_start(HOSTILE_SILENT, NULL);
-    struct asker asker = asker_start(hostile_service_url(service));
-    hostile_service_stop(service);
-    struct service_report answer = asker_ask(&asker, SERVICE_JOB);
-    assert_answer(&answer, ANSWER_UNREACHABLE, "not_connected");
-    assert_int_equal(answer.http, 0);
-    asker_stop(&asker);
-}
-
-/* --- names and addresses --- */
-
-static void test_transport__a_name_that_never_resolves_costs_no_more_than_the_limit(void **fixture)
-{
-    (void)fixture;
-    struct asker asker = asker_start("http://never.test:8188");
-    uint64_t started_ms = clock_boot_ms();
-    struct service_report answer = asker_ask(&asker, SERVICE_JOB);
-    assert_in_time("a name that never resolves", started_ms);
-    assert_answer(&answer, ANSWER_UNREACHABLE, "timeout");
-    /* Neither does the end wait for the resolver, whose threads are all still stuck. */
-    struct effect_request request = asker_request("another", SERVICE_JOB);
-    connectors_ask(asker.connectors, &request);
-    started_ms = clock_boot_ms();
-    asker_stop(&asker);
-    assert_in_time("stopping", started_ms);
-    assert_true(resolver_threads_stuck() > 0);
-    release_resolver();
-}
-
-static struct service_report ask_at(const char *base, const char *const *allow, size_t allow_count,
-                                    const char *worker_base)
-{
-    static char word[256];
-    struct connectors_config config = {
-        .question_ms = QUESTION_MS, .body_max = 1 << 20, .per_host = 16};
-    struct service_config service = {.name = "comfyui",
-                                     .profile = "comfyui",
-                                     .base = base,
-                                     .allow = allow,
-                                     .allow_count = allow_count};
-    struct asker asker = asker_start_with(&config, &service);
-    struct effect_request request = asker_request("q", SERVICE_JOB);
-    request.base = span_of(worker_base);
-    connectors_ask(asker.connectors, &request);
-    struct service_report answer = asker_next(&asker);
-    CHECK(answer.word.size < sizeof(word));
-    memcpy(word, answer.word.data, answer.word.size);
-    answer.word.data = word;
-    asker_stop(&asker);
-    return answer;
-}
-
-static void test_transport__only_allowed_hosts_are_asked(void **fixture)
-{
-    (void)fixture;
-    struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, JSON("{}"));
-    const char *own = hostile_service_url(service);
-    char named[64], metadata[64];
-    snprintf(named, sizeof(named), "http://loopback.test:%u", hostile_service_port(service));
-    snprintf(metadata, sizeof(metadata), "http://metadata.test:%u", hostile_service_port(service));
-    const struct {
-        const char *base, *allow, *worker_base, *word;
-    } refused[] = {
-        {"http://192.0.2.1", NULL, own, "host_not_allowed"},
-        {"http://192.0.2.1", "other.test", named, "host_not_allowed"},
-        {"http://192.0.2.1", "10.0.0.0/8", named, "host_not_allowed"},
-        {metadata, NULL, NULL, "host_not_allowed"},
-        {own, NULL, "file:///etc/passwd", "bad_url"},
-        {own, NULL, "ftp://127.0.0.1", "bad_url"},
-        {own, NULL, "http://user:secret@127.0.0.1", "bad_url"},
-        {own, NULL, "http://127.0.0.1 evil", "bad_url"},
-        {own, NULL, "127.0.0.1", "bad_url"},
-        {NULL, NULL, NULL, "no_base"},
+    static const struct {
+        const char *url, *word;
+        struct span header;
+    } rows[] = {
+        {"http://127.0.0.1/", "bad_header", SPAN("X: a\r\nX-Evil: 1")},
+        {"http://127.0.0.1/", "bad_header", SPAN("X: a\nb")},
+        {"http://127.0.0.1/", "bad_header", SPAN("X: a\0b")},
+        {"http://127.0.0.1/", "bad_header", SPAN("X: a\x7f")},
+        {"http://127.0.0.1/", "bad_header", SPAN("no colon")},
+        {"http://127.0.0.1/", "bad_header", SPAN("a name: x")},
+        {"http://127.0.0.1/", "bad_header", SPAN(": x")},
+        {"http://127.0.0.1/", "bad_header", SPAN("")},
+        {"http://127.0.0.2/", "host_not_allowed", SPAN("X: a")},
+        {"file:///etc/passwd", "bad_url", SPAN("X: a")},
+        {"http://user@127.0.0.1/", "bad_url", SPAN("X: a")},
+        {"", "bad_url", SPAN("X: a")},
     };
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        struct service_report answer = ask_at(refused[i].base, &refused[i].allow,
-                                              refused[i].allow != NULL, refused[i].worker_base);
-        if (answer.verdict != ANSWER_INCONCLUSIVE || !span_is(answer.word, refused[i].word)) {
-            fail_msg("row %zu: %d \"%.*s\"", i, (int)answer.verdict, SPAN_FORMAT(answer.word));
+    (void)fixture;
+    struct client client = client_open("http://127.0.0.1");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *word = NULL;
+        struct transport_request request = {.method = HTTP_GET,
+                                            .url = span_of(rows[i].url),
+                                            .headers = &rows[i].header,
+                                            .header_count = 1,
+                                            .allow = &client.allow,
+                                            .timeout_ms = TIMEOUT_MS};
+        if (transport_send(client.transport, &request, &word) || strcmp(word, rows[i].word) != 0) {
+            fail_msg("row %zu: %s", i, word == NULL ? "sent" : word);
         }
     }
-    assert_int_equal(hostile_service_count(service), 0);
+    client_close(&client);
+}
 
-    const char *block = "127.0.0.0/8";
-    struct service_report answer = ask_at("http://192.0.2.1", &block, 1, own);
-    assert_answer(&answer, ANSWER_INCONCLUSIVE, "unmapped");
-    answer = ask_at("http://192.0.2.1", &block, 1, named);
-    assert_answer(&answer, ANSWER_INCONCLUSIVE, "unmapped");
-    answer = ask_at(named, NULL, 0, NULL);
-    assert_answer(&answer, ANSWER_INCONCLUSIVE, "unmapped");
-    assert_int_equal(hostile_service_count(service), 6);
+static void test_transport__a_reply_is_cut_off_at_the_requests_own_limit(void **fixture)
+{
+    (void)fixture;
+    struct client client;
+    static const char chunked[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n0123456789";
+    const struct transport_reply *reply =
+        get(&client, chunked, (struct transport_request){.body_max = 10});
+    assert_int_equal(reply->end, TRANSPORT_REPLIED);
+    assert_int_equal(reply->body.size, 10);
+    reply = get(&client, chunked, (struct transport_request){.body_max = 9});
+    assert_int_equal(reply->end, TRANSPORT_TOO_LARGE);
+    assert_string_equal(reply->word, "too_large");
+    reply = get(&client, PLAIN, (struct transport_request){.body_max = 1});
+    assert_int_equal(reply->end, TRANSPORT_TOO_LARGE);
+    reply = get(&client, chunked, (struct transport_request){0}); /* the transport's limit */
+    assert_int_equal(reply->end, TRANSPORT_REPLIED);
+}
+
+/* A date `seconds` from here, as HTTP writes it. */
+static const char *http_date(int seconds)
+{
+    static char text[64];
+    time_t at = (time_t)(clock_wall_ms() / 1000) + seconds;
+    struct tm parts;
+    gmtime_r(&at, &parts);
+    strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    return text;
+}
+
+static uint64_t retry_after(const char *value)
+{
+    char raw[256];
+    struct client client;
+    snprintf(raw, sizeof(raw),
+             "HTTP/1.1 429 Slow\r\n%s%s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+             value == NULL ? "X: y" : "Retry-After: ", value == NULL ? "" : value);
+    const struct transport_reply *reply = get(&client, raw, (struct transport_request){0});
+    assert_int_equal(reply->http, 429);
+    return reply->retry_after_ms;
+}
+
+static void test_transport__retry_after_is_seconds_or_a_date_within_bounds(void **fixture)
+{
+    (void)fixture;
+    assert_int_equal(retry_after(NULL), 0);
+    assert_int_equal(retry_after("7"), 7000);
+    assert_int_equal(retry_after("0"), 0);
+    assert_int_equal(retry_after("-5"), 0);
+    assert_int_equal(retry_after("soon"), 0);
+    assert_int_equal(retry_after("600"), 600000);
+    assert_int_equal(retry_after("86400"), 600000);
+    assert_int_equal(retry_after("99999999999999999999999999"), 0); /* no number at all */
+    uint64_t dated = retry_after(http_date(100));
+    assert_in_range(dated, 90000, 100000);
+    assert_int_equal(retry_after(http_date(100000)), 600000);
+    assert_int_equal(retry_after(http_date(-100)), 0);
+}
+
+static void test_transport__a_location_is_told_and_not_followed(void **fixture)
+{
+    (void)fixture;
+    struct client client;
+    const struct transport_reply *reply =
+        get(&client,
+            "HTTP/1.1 303 See Other\r\nLocation: http://127.0.0.1:1/result\r\n"
+            "Content-Length: 0\r\nConnection: close\r\n\r\n",
+            (struct transport_request){0});
+    assert_int_equal(reply->end, TRANSPORT_REPLIED);
+    assert_int_equal(reply->http, 303);
+    assert_true(span_is(reply->location, "http://127.0.0.1:1/result"));
+    reply = get(&client,
+                "HTTP/1.1 202 Accepted\r\nLocation: /status/7\r\nContent-Length: 0\r\n"
+                "Connection: close\r\n\r\n",
+                (struct transport_request){0});
+    assert_int_equal(reply->http, 202);
+    assert_non_null(memchr(reply->location.data, '/', reply->location.size));
+    assert_int_equal(memcmp(reply->location.data + reply->location.size - 9, "/status/7", 9), 0);
+    reply = get(&client, PLAIN, (struct transport_request){0});
+    assert_int_equal(reply->location.size, 0);
+}
+
+/* A connection that was kept may be dead: libcurl then sends the request again of itself, which a
+ * cancel must not suffer. */
+static void test_transport__a_fresh_request_is_never_sent_twice(void **fixture)
+{
+    (void)fixture;
+    for (int is_fresh = 0; is_fresh <= 1; is_fresh++) {
+        struct hostile_service *service = hostile_service_start(HOSTILE_ONCE, PLAIN);
+        struct client client = client_open(hostile_service_url(service));
+        struct transport_request request = {.url = span_of(hostile_service_url(service))};
+        assert_int_equal(exchange(&client, request)->end, TRANSPORT_REPLIED);
+        assert_int_equal(hostile_service_count(service), 1);
+        request.method = HTTP_POST;
+        request.is_fresh = is_fresh == 1;
+        assert_int_equal(exchange(&client, request)->end, TRANSPORT_REPLIED);
+        assert_int_equal(hostile_service_count(service), is_fresh == 1 ? 2 : 3);
+        client_close(&client);
+        hostile_service_stop(service);
+    }
+}
+
+static void test_transport__a_fresh_request_that_gets_no_answer_is_told_so(void **fixture)
+{
+    (void)fixture;
+    struct client client;
+    const struct transport_reply *reply =
+        get(&client, "", (struct transport_request){.method = HTTP_POST, .is_fresh = true});
+    assert_int_equal(reply->end, TRANSPORT_NO_REPLY);
+    assert_string_equal(reply->word, "broken_off");
+}
+
+static void test_transport__a_unix_socket_stands_for_the_host(void **fixture)
+{
+    (void)fixture;
+    char folder[TREE_PATH_SIZE], path[TREE_PATH_SIZE + 8];
+    tree_make(folder);
+    snprintf(path, sizeof(path), "%s/socket", folder);
+    struct hostile_service *service = hostile_service_start_at(path, HOSTILE_REPLY, PLAIN);
+    struct client client = client_open("http://docker.test");
+    struct transport_request request = {.url = SPAN("http://docker.test/info"),
+                                        .unix_socket = path};
+    const struct transport_reply *reply = exchange(&client, request);
+    assert_int_equal(reply->end, TRANSPORT_REPLIED);
+    assert_int_equal(reply->http, 200);
+    assert_memory_equal(hostile_service_last_request(service),
+                        "GET /info HTTP/1.1\r\nHost: docker.test\r\n", 39);
+    const char *word;
+    request.url = SPAN("http://other.test/info"); /* a socket opens no other host */
+    request.method = HTTP_GET;
+    request.allow = &client.allow;
+    request.timeout_ms = TIMEOUT_MS;
+    assert_false(transport_send(client.transport, &request, &word));
+    assert_string_equal(word, "host_not_allowed");
     hostile_service_stop(service);
+    request.url = SPAN("http://docker.test/info");
+    reply = exchange(&client, request);
+    assert_int_equal(reply->end, TRANSPORT_NO_REPLY);
+    client_close(&client);
+    tree_remove(folder);
 }
 
-static void test_transport__a_pooled_connection_is_checked_again(void **fixture)
+/* TLS needs a trusted certificate: a service without one is no service. */
+static void test_transport__certificates_that_can_not_be_read_end_the_request(void **fixture)
 {
     (void)fixture;
-    struct http_service *http = http_service_start(0);
-    struct error error = {0};
-    char named[64];
-    const char *port = strrchr(http_service_url(http), ':');
-    const char *block = "10.0.0.0/8";
-    snprintf(named, sizeof(named), "http://loopback.test%s", port);
-    struct connectors_config config = {
-        .question_ms = QUESTION_MS, .body_max = 1 << 20, .per_host = 16};
-    struct service_config trusted = {.name = "trusted", .profile = "comfyui", .base = named};
-    struct service_config strict = {
-        .name = "strict", .profile = "comfyui", .allow = &block, .allow_count = 1};
-    struct asker asker = asker_create(&config);
-    assert_true(connectors_add_service(asker.connectors, &trusted, &error));
-    assert_true(connectors_add_service(asker.connectors, &strict, &error));
-    asker_begin(&asker);
-    struct effect_request request = asker_request("q", SERVICE_JOB);
-    request.service = SPAN("trusted");
-    connectors_ask(asker.connectors, &request);
-    struct service_report answer = asker_next(&asker);
-    assert_answer(&answer, ANSWER_NOT_FOUND, "");
-    request.service = SPAN("strict");
-    request.base = span_of(named);
-    connectors_ask(asker.connectors, &request);
-    answer = asker_next(&asker);
-    assert_answer(&answer, ANSWER_INCONCLUSIVE, "host_not_allowed");
-    assert_int_equal(http_service_count(http, "GET", "/queue"), 1);
-    asker_stop(&asker);
-    http_service_stop(http);
-}
-
-static void test_transport__a_request_says_no_more_than_it_must(void **fixture)
-{
-    (void)fixture;
-    struct hostile_service *service =
-        hostile_service_start(HOSTILE_REPLY, JSON("{" EMPTY_QUEUE "}"));
-    setenv("http_proxy", "http://192.0.2.1:1", 1);
-    setenv("all_proxy", "http://192.0.2.1:1", 1);
-    struct asker asker = asker_start(hostile_service_url(service));
-    struct service_report answer = asker_ask(&asker, "a/b\r\nX-Evil: 1");
-    unsetenv("http_proxy");
-    unsetenv("all_proxy");
-    assert_answer(&answer, ANSWER_INCONCLUSIVE, "unmapped");
-    asker_stop(&asker);
-    const char *head = hostile_service_last_request(service);
-    static const char line[] = "GET /history/a%2Fb%0D%0AX-Evil%3A%201 HTTP/1.1\r\n";
-    assert_memory_equal(head, line, sizeof(line) - 1);
-    assert_non_null(strstr(head, "\r\nAccept: application/json\r\n"));
-    assert_null(strstr(head, "\r\nOrigin"));
-    assert_null(strstr(head, "\r\nExpect"));
-    assert_null(strstr(head, "\r\nX-Evil"));
-    assert_null(strstr(head, "\r\nAccept-Encoding"));
-    hostile_service_stop(service);
-}
-
-static void test_transport__an_id_that_would_climb_out_is_not_sent(void **fixture)
-{
-    (void)fixture;
-    struct hostile_service *service =
-        hostile_service_start(HOSTILE_REPLY, JSON("{" EMPTY_QUEUE "}"));
-    struct asker asker = asker_start(hostile_service_url(service));
-    struct service_report answer = asker_ask(&asker, "x/../../system_stats");
-    assert_answer(&answer, ANSWER_INCONCLUSIVE, "bad_id");
-    answer = asker_ask(&asker, "");
-    assert_answer(&answer, ANSWER_INCONCLUSIVE, "no_id");
-    asker_stop(&asker);
+    char url[64];
+    struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, PLAIN);
+    snprintf(url, sizeof(url), "https://127.0.0.1:%u/", hostile_service_port(service));
+    struct client client = client_open(url);
+    const struct transport_reply *reply = exchange(
+        &client, (struct transport_request){.url = span_of(url), .ca_file = "/nowhere/ca.pem"});
+    assert_int_equal(reply->end, TRANSPORT_NO_REPLY);
+    assert_string_equal(reply->word, "tls");
+    client_close(&client);
     hostile_service_stop(service);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_transport__no_hostile_service_is_believed),
-        cmocka_unit_test(test_transport__a_thousand_levels_are_not_descended),
-        cmocka_unit_test(test_transport__a_redirect_is_not_followed),
-        cmocka_unit_test(test_transport__nobody_listens),
-        cmocka_unit_test(test_transport__a_name_that_never_resolves_costs_no_more_than_the_limit),
-        cmocka_unit_test(test_transport__only_allowed_hosts_are_asked),
-        cmocka_unit_test(test_transport__a_pooled_connection_is_checked_again),
-        cmocka_unit_test(test_transport__a_request_says_no_more_than_it_must),
-        cmocka_unit_test(test_transport__an_id_that_would_climb_out_is_not_sent),
+        cmocka_unit_test(test_transport__each_method_is_sent_as_it_is),
+        cmocka_unit_test(test_transport__headers_are_the_requests_own_before_salvors),
+        cmocka_unit_test(test_transport__what_may_not_be_sent_is_refused_at_once),
+        cmocka_unit_test(test_transport__a_reply_is_cut_off_at_the_requests_own_limit),
+        cmocka_unit_test(test_transport__retry_after_is_seconds_or_a_date_within_bounds),
+        cmocka_unit_test(test_transport__a_location_is_told_and_not_followed),
+        cmocka_unit_test(test_transport__a_fresh_request_is_never_sent_twice),
+        cmocka_unit_test(test_transport__a_fresh_request_that_gets_no_answer_is_told_so),
+        cmocka_unit_test(test_transport__a_unix_socket_stands_for_the_host),
+        cmocka_unit_test(test_transport__certificates_that_can_not_be_read_end_the_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ * Plays situations under both presets and prints what each decides, as a table in Markdown.
+ *
+ *   situations FILE…               prints the table
+ *   situations --into PAGE FILE…   puts it between PAGE's lines "<!-- table: begin -->" and "… end
+ * -->"
+ *
+ * A situation is a scenario without rows (tests/lib/scenario_play.h) about the job `j1` and its
+ * worker `w1`; its name, behind a number that gives its place, is the sentence that the table
+ * shows. Its `policy` line leaves the preset open. So that both presets can meet the same world,
+ * what comes back from outside is told beforehand: service verdict=…   from here on every question
+ * is answered so, at once cancel OUTCOME      … and every cancel settled so queue OUTCOME [found=…]
+ * … and every effect on the queue; `applied` where nothing is told */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "reducers/state.h"
+#include "tests/lib/scenario_play.h"
+
+#define ROUND_MAX   3 /* steps that are told once and counted */
+#define STEPS_MAX   64
+#define REPLIES_MAX 64
+#define BEGIN       "<!-- table: begin -->\n"
+#define END         "<!-- table: end -->\n"
+
+struct story {
+    struct span service, cancel, queue; /* standing replies; empty: none */
+    struct span steps[STEPS_MAX];       /* what was decided, in order */
+    struct span reason;                 /* of the last step */
+    struct span cancel_came_to;         /* by the last evidence that tells it */
+    uint32_t step_count;
+    bool is_duplicate, is_observed, is_replying;
+    struct arena arena;
+};
+
+static struct span keep_text(struct story *story, const char *text, const char *more)
+{
+    struct buffer buffer = {0};
+    buffer_put_text(&buffer, text);
+    buffer_put_text(&buffer, more);
+    struct span kept = arena_copy(&story->arena, buffer_span(&buffer));
+    buffer_fini(&buffer);
+    return kept;
+}
+
+/* The text behind `key` in an evidence, up to the next quote; empty when it is not there. */
+static struct span evidence_text(struct span evidence, const char *key)
+{
+    struct span wanted = span_of(key);
+    for (; evidence.size >= wanted.size; evidence.data++, evidence.size--) {
+        if (memcmp(evidence.data, wanted.data, wanted.size) == 0) {
+            evidence.data += wanted.size;
+            evidence.size -= wanted.size;
+            return span_cut(&evidence, '"');
+        }
+    }
+    return SPAN_NONE;
+}
+
+static void note_rows(struct scenario *scenario)
+{
+    struct story *story = scenario->user;
+    const struct fold_output *output = &scenario->output;
+    for (uint32_t i = 0; i < output->decision_count; i++) {
+        const struct decision *decision = &output->decisions[i];
+        bool is_of_fleet = decision->job.size == 0 && decision->worker.size == 0;
+        bool is_of_worker = decision->job.size == 0 && span_is(decision->worker, "w1");
+        if (!is_of_fleet && !is_of_worker && !span_is(decision->job, "j1")) {
+            continue;
+        }
+        CHECK(story->step_count < STEPS_MAX);
+        story->steps[story->step_count++] =
+            keep_text(story, action_text(decision->action), is_of_fleet ? " all" : "");
+        story->reason = span_of(reason_code(decision->reason));
+        struct span cancel = evidence_text(decision->evidence, "\"cancel\":\"");
+        if (cancel.size > 0) {
+            story->cancel_came_to = arena_copy(&story->arena, cancel);
+        }
+        story->is_observed = span_is(decision->mode, "observe");
+        story->is_duplicate =
+            story->is_duplicate ||
+            evidence_text(decision->evidence, "\"possible_duplicate\":1").data != NULL;
+    }
+}
+
+/* Plays `word SUBJECT reply`. */
+static void reply(struct scenario *scenario, const char *word, struct span subject,
+                  struct span told)
+{
+    struct buffer line = {0};
+    buffer_put_text(&line, word);
+    buffer_put_byte(&line, ' ');
+    buffer_put_span(&line, subject);
+    buffer_put_byte(&line, ' ');
+    buffer_put_span(&line, told);
+    scenario_run_line(scenario, arena_copy(&scenario->arena, buffer_span(&line)));
+    buffer_fini(&line);
+}
+
+/* Replies to the first open effect that something is told about; false: to none. */
+static bool reply_to_one(struct scenario *scenario)
+{
+    const struct story *story = scenario->user;
+    struct effect_request request;
+    const struct effect *cursor = NULL;
+    while (state_next_open_effect(scenario->state, &cursor, &request)) {
+        bool is_ask = request.kind == EFFECT_ASK;
+        bool is_release = request.kind == EFFECT_RELEASE;
+        struct span told = is_ask                          ? story->service
+                           : request.kind == EFFECT_CANCEL ? story->cancel
+                           : is_release                    ? SPAN("applied")
+                                                           : story->queue;
+        if (told.size > 0) {
+            struct span subject = is_release ? request.worker : request.job;
+            reply(scenario, is_ask ? "answer" : "settle", arena_copy(&scenario->arena, subject),
+                  told);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_rows(struct scenario *scenario)
+{
+    struct story *story = scenario->user;
+    note_rows(scenario);
+    if (story->is_replying) {
+        return; /* the loop below sees what this reply opened */
+    }
+    story->is_replying = true;
+    for (int replies = 0; reply_to_one(scenario); replies++) {
+        CHECK(replies < REPLIES_MAX);
+    }
+    story->is_replying = false;
+}
+
+static void run_line(struct scenario *scenario, struct span line)
+{
+    struct story *story = scenario->user;
+    struct span rest = line;
+    struct span word = span_cut(&rest, ' ');
+    if (span_is(word, "service")) {
+        story->service = rest;
+    } else if (span_is(word, "cancel")) {
+        story->cancel = rest;
+    } else if (span_is(word, "queue")) {
+        story->queue = rest;
+    } else {
+        scenario_run_line(scenario, line);
+    }
+}
+
+/* How often the `size` steps at `place` stand there in a row. */
+static uint32_t repeats(const struct story *story, uint32_t place, uint32_t size)
+{
+    uint32_t count = 1;
+    for (;; count++) {
+        uint32_t next = place + count * size;
+        for (uint32_t i = 0; i < size; i++) {
+            if (next + i >= story->step_count ||
+                !span_equal(story->steps[place + i], story->steps[next + i])) {
+                return count;
+            }
+        }
+    }
+}
+
+static void put_steps(struct buffer *cell, const struct story *story)
+{
+    for (uint32_t place = 0; place < story->step_count;) {
+        uint32_t size = 1;
+        while (size < ROUND_MAX && repeats(story, place, size) == 1) {
+            size++;
+        }
+        uint32_t count = repeats(story, place, size);
+        size = count > 1 ? size : 1;
+        buffer_put_text(cell, place == 0 ? "" : " → ");
+        buffer_put_text(cell, size > 1 ? "(" : "");
+        for (uint32_t i = 0; i < size; i++) {
+            buffer_put_text(cell, i == 0 ? "" : " → ");
+            buffer_put_span(cell, story->steps[place + i]);
+        }
+        buffer_put_text(cell, size > 1 ? ")" : "");
+        if (count > 1) {
+            buffer_put_text(cell, " × ");
+            buffer_put_decimal(cell, count);
+        }
+        place += size * count;
+    }
+}
+
+/* "ask → wait → requeue (`service_running`), possible duplicate" */
+static void put_cell(struct buffer *table, const char *path, struct span text,
+                     enum policy_preset preset)
+{
+    struct story story = {.queue = SPAN("applied")};
+    struct scenario scenario;
+    scenario_init(&scenario, path, on_rows);
+    scenario.user = &story;
+    scenario.preset = preset;
+    while (text.size > 0) {
+        struct span line = span_cut(&text, '\n');
+        scenario.line++;
+        if (line.size > 0 && line.data[0] != '#') {
+            run_line(&scenario, line);
+        }
+    }
+    put_steps(table, &story);
+    buffer_put_text(table, story.step_count == 0 ? "nothing" : " (`");
+    if (story.step_count > 0) {
+        buffer_put_span(table, story.reason);
+        buffer_put_text(table, "`)");
+    }
+    if (story.cancel_came_to.size > 0) {
+        buffer_put_text(table, ", cancel ");
+        buffer_put_span(table, story.cancel_came_to);
+    }
+    buffer_put_text(table, story.is_duplicate ? ", possible duplicate" : "");
+    buffer_put_text(table, story.is_observed ? ", only observed" : "");
+    scenario_fini(&scenario);
+    arena_fini(&story.arena);
+}
+
+/* "tests/situations/110_a_worker_is_lost.txt" gives "a worker is lost". */
+static void put_sentence(struct buffer *table, const char *path)
+{
+    const char *name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
+    for (name += strspn(name, "0123456789_"); *name != '\0' && *name != '.'; name++) {
+        buffer_put_byte(table, *name == '_' ? ' ' : (uint8_t)*name);
+    }
+}
+
+static void put_row(struct buffer *table, const char *path)
+{
+    struct buffer text = {0};
+    scenario_read_file(path, &text);
+    buffer_put_text(table, "| [");
+    put_sentence(table, path);
+    buffer_put_text(table, "](../");
+    buffer_put_text(table, path);
+    buffer_put_text(table, ") | ");
+    put_cell(table, path, buffer_span(&text), PRESET_SAFE);
+    buffer_put_text(table, " | ");
+    put_cell(table, path, buffer_span(&text), PRESET_SEED);
+    buffer_put_text(table, " |\n");
+    buffer_fini(&text);
+}
+
+/* Puts the table between the two lines of the page; false when they are not there. */
+static bool put_into(const char *path, struct span table)
+{
+    struct buffer page = {0};
+    scenario_read_file(path, &page);
+    buffer_put_byte(&page, '\0');
+    const char *text = (const char *)page.data;
+    const char *begin = strstr(text, BEGIN);
+    const char *end = begin == NULL ? NULL : strstr(begin, END);
+    bool is_there = end != NULL;
+    FILE *file = is_there ? fopen(path, "wb") : NULL;
+    if (file != NULL) {
+        int head = (int)(begin - text) + (int)strlen(BEGIN);
+        fprintf(file, "%.*s%.*s%s", head, text, SPAN_FORMAT(table), end);
+        is_there = fclose(file) == 0;
+    }
+    buffer_fini(&page);
+    return is_there && file != NULL;
+}
+
+int main(int count, char **arguments)
+{
+    bool has_page = count > 2 && strcmp(arguments[1], "--into") == 0;
+    struct buffer table = {0};
+    buffer_put_text(&table, "| situation | `safe` | `seed` |\n|---|---|---|\n");
+    for (int i = has_page ? 3 : 1; i < count; i++) {
+        put_row(&table, arguments[i]);
+    }
+    bool is_done = true;
+    if (has_page) {
+        is_done = put_into(arguments[2], buffer_span(&table));
+    } else {
+        printf("%.*s", SPAN_FORMAT(buffer_span(&table)));
+    }
+    if (!is_done) {
+        fprintf(stderr, "%s: no place for the table, or it cannot be written\n", arguments[2]);
+    }
+    buffer_fini(&table);
+    return is_done ? 0 : 1;
+}
