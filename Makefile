@@ -50,14 +50,14 @@ TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list
     policy_services snapshot table timers
 TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamper
 TESTS_REPLAY = loop journal why
-TESTS_STREAM = lead live queue_scripts reader redis survey
+TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers fixtures \
     hostile lookup profile profile_mistakes question rules secret service_check template \
     transport
 TESTS_CLI = config policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows \
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
-    comfy_jobs scenario_play bench_place scripted_service
+    comfy_jobs scenario_play bench_place scripted_service live_scene
 INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh \
     test_audit_doc.sh test_command_line.py test_rescue.py test_readme.py test_outage.py \
     test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \
@@ -195,7 +195,7 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
 # Where threads meet: the connectors and the log, alone and in the running program.
 THREADED = $(addprefix $(BUILD)/tests/unit/test_,log connectors engine engine_answers hostile \
-    transport live) \
+    transport live live_faults) \
     $(addprefix tests/integration/,test_rescue.py test_service_faults.py test_stop.py test_crash.py)
 
 tsan: ## the tests in which threads meet, under ThreadSanitizer
