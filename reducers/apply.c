@@ -58,13 +58,28 @@ static struct span target_of(struct folding *folding, enum effect_kind kind, con
     return kept;
 }
 
+/* True for the requeues that a roll-out is about, and for the cancels that come before them: a
+ * cancel without its requeue would only destroy. What a person orders is not a rule's to roll out.
+ */
+static bool leads_to_requeue(const struct policy *policy, enum effect_kind kind,
+                             const struct job *job)
+{
+    bool is_own = kind == EFFECT_REQUEUE || kind == EFFECT_CANCEL;
+    if (!is_own || job->core.cause == REASON_OPERATOR) {
+        return false;
+    }
+    bool is_time_out =
+        kind == EFFECT_CANCEL && job->core.cause == REASON_DEADLINE_PASSED &&
+        policy_value(policy, job->text[JOB_TEXT_SERVICE], POLICY_ON_TIMEOUT) == ON_TIMEOUT_TIME_OUT;
+    return !is_time_out;
+}
+
 bool apply_is_carried_out(const struct policy *policy, enum effect_kind kind, const struct job *job)
 {
     struct span service = job == NULL ? SPAN_NONE : job->text[JOB_TEXT_SERVICE];
     uint64_t percent = policy_value(policy, service, POLICY_REQUEUE_PERCENT);
-    /* What a person orders is not a rule's to roll out. */
-    bool is_rolled_out = kind != EFFECT_REQUEUE || job->core.cause == REASON_OPERATOR ||
-                         policy_is_rolled_out(percent, job->node.key);
+    bool is_rolled_out =
+        !leads_to_requeue(policy, kind, job) || policy_is_rolled_out(percent, job->node.key);
     return kind == EFFECT_ASK ||
            (policy_value(policy, service, POLICY_EFFECTS) == EFFECTS_APPLY && is_rolled_out);
 }
@@ -236,16 +251,22 @@ static void withdraw_release(struct folding *folding, struct worker *worker)
     }
 }
 
-static void release(struct folding *folding, struct worker *worker, enum reason cause)
+/* Frees the worker in the queue. What rests on its silence alone waits while the fleet is held, if
+ * it is not just that wait which ends. */
+static void release(struct folding *folding, struct worker *worker, enum reason cause,
+                    bool is_resumed)
 {
     struct job *job = LIST_ELEMENT(worker->jobs.last, struct job, held);
     struct stream_id facts[JOB_FACT_COUNT] = {{0, 0}};
     facts[JOB_FACT_WORKER_HEARD] = worker->core.heard_id;
     facts[JOB_FACT_LOST] = folding->context.id;
+    bool is_held = job != NULL && cause == REASON_WORKER_SILENT && !is_resumed &&
+                   folding->context.held_for != REASON_NONE;
     struct ruling ruling = {
-        .action = ACTION_RELEASE,
-        .reason = cause,
-        .effect = job == NULL ? EFFECT_NONE : EFFECT_RELEASE,
+        .action = is_held ? ACTION_HOLD : ACTION_RELEASE,
+        .reason = is_held ? folding->context.held_for : cause,
+        .effect = job == NULL || is_held ? EFFECT_NONE : EFFECT_RELEASE,
+        .held = is_held ? EFFECT_RELEASE : EFFECT_NONE,
         .facts = FACT_BIT(WORKER_HEARD) | FACT_BIT(LOST),
         .word = event_text(folding->event, FIELD_REASON),
     };
@@ -267,6 +288,15 @@ static void release(struct folding *folding, struct worker *worker, enum reason 
         withdraw_release(folding, worker);
         worker->open = open_effect(folding, id, &ruling, job, worker);
     }
+    if (is_held) {
+        list_append(&folding->state->unfreed, &worker->unfreed);
+    }
+}
+
+void apply_unheld_release(struct folding *folding, struct worker *worker)
+{
+    list_remove(&folding->state->unfreed, &worker->unfreed);
+    release(folding, worker, REASON_WORKER_SILENT, true);
 }
 
 void apply_fall(struct folding *folding, struct worker *worker)
@@ -279,13 +309,13 @@ void apply_fall(struct folding *folding, struct worker *worker)
 
 void apply_loss(struct folding *folding, struct worker *worker, enum reason cause)
 {
-    bool was_silent = worker->core.phase == WORKER_SILENT;
+    bool is_freed = worker->core.phase == WORKER_SILENT && !worker->unfreed.is_linked;
     if (cause != REASON_WORKER_SILENT) {
         state_set_worker_phase(folding->state, worker, WORKER_GONE);
         state_set_worker_timer(folding->state, worker);
     }
-    if (cause == REASON_WORKER_SILENT || !was_silent) {
-        release(folding, worker, cause);
+    if (cause == REASON_WORKER_SILENT || !is_freed) {
+        release(folding, worker, cause, false);
     }
     lose_jobs(folding, worker, cause);
     note_idle(folding, worker);
@@ -371,9 +401,10 @@ void apply_fleet(struct folding *folding, const struct ruling *ruling)
     }
     rows_decide(folding, &told, &(struct subject){0});
     state->fleet.is_held = begins;
-    state->fleet.is_held_by_operator = begins && ruling->reason == REASON_OPERATOR;
     state->fleet.held_since_ms = begins ? state->liveness_ms : 0;
-    if (!begins) {
+    if (begins) {
+        state->fleet.held_for = ruling->reason;
+    } else {
         if (ruling->reason != REASON_WORKERS_HEARD) {
             /* Told once, the same silence does not hold everything again. */
             while (state->fallen.count > 0) {

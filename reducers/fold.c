@@ -143,10 +143,8 @@ void folding_see_hold(struct folding *folding)
 {
     const struct state *state = folding->state;
     /* Behind the end of a hold, what still waits keeps its place before what comes. */
-    bool is_held = state->fleet.is_held || state->waiting.count > 0;
-    folding->context.held_for = !is_held                           ? REASON_NONE
-                                : state->fleet.is_held_by_operator ? REASON_OPERATOR
-                                                                   : REASON_MASS_LOSS;
+    bool is_held = state->fleet.is_held || state->waiting.count > 0 || state->unfreed.count > 0;
+    folding->context.held_for = is_held ? state->fleet.held_for : REASON_NONE;
 }
 
 static void reset_output(struct fold_output *output)

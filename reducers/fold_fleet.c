@@ -116,7 +116,7 @@ void fold_ended(struct folding *folding)
     } else if (folding->event->type == EVENT_JOB_FAILED) {
         reduce_failed(job, folding->event, &folding->context, &verdict);
     } else {
-        reduce_cancelled(job, folding->event, &verdict);
+        reduce_cancelled(job, folding->event, &folding->context, &verdict);
     }
     apply_job(folding, job, &verdict, NULL);
 }
@@ -137,8 +137,9 @@ static void order_fleet(struct folding *folding)
         .action = begins ? ACTION_HOLD : ACTION_RESUME,
         .reason = REASON_OPERATOR,
         .word = event_text(folding->event, FIELD_WHY),
+        .who = event_text(folding->event, FIELD_WHO),
     };
-    if (begins && state->fleet.is_held_by_operator) {
+    if (begins && state->fleet.is_held && state->fleet.held_for == REASON_OPERATOR) {
         apply_ignore(folding, REASON_DUPLICATE, SPAN_NONE, SPAN_NONE);
     } else if (!begins && !state->fleet.is_held) {
         apply_ignore(folding, REASON_NOT_HELD, SPAN_NONE, SPAN_NONE);

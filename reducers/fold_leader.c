@@ -24,13 +24,14 @@ static void fire_deadlines(struct folding *folding, uint64_t gap_end)
 /* Silence is an old one once its worker's limit has passed again: it fell in another window. */
 static void forget_old_silence(struct state *state)
 {
-    while (state->fallen.count > 0 && !state->fleet.is_held) {
-        struct worker *worker = LINK_ELEMENT(state->fallen.first, struct worker, fallen);
+    struct link *link = state->fleet.is_held ? NULL : state->fallen.first;
+    while (link != NULL) {
+        struct worker *worker = LINK_ELEMENT(link, struct worker, fallen);
+        link = link->next;
         uint64_t limit = worker_limit_ms(&worker->core, &state->policy);
-        if (state->liveness_ms - worker->core.fallen_ms < limit) {
-            break;
+        if (state->liveness_ms - worker->core.fallen_ms >= limit) {
+            list_remove(&state->fallen, &worker->fallen);
         }
-        list_remove(&state->fallen, &worker->fallen);
     }
 }
 
@@ -89,18 +90,24 @@ static void fire_liveness(struct folding *folding)
     }
 }
 
+static uint64_t paced(const struct state *state, uint64_t count)
+{
+    uint64_t pace = state->policy.value[POLICY_HOLD_PACE];
+    bool is_all = pace == 0 || pace > count;
+    return state->fleet.is_held ? 0 : is_all ? count : pace;
+}
+
 /* What was held goes on at a pace, so that the queue is not flooded by our own doubt. */
 static void resume_held(struct folding *folding)
 {
     struct state *state = folding->state;
-    uint64_t pace = state->policy.value[POLICY_HOLD_PACE];
-    uint64_t count = state->fleet.is_held                       ? 0
-                     : pace == 0 || pace > state->waiting.count ? state->waiting.count
-                                                                : pace;
-    for (; count > 0; count--) {
+    for (uint64_t count = paced(state, state->unfreed.count); count > 0; count--) {
+        apply_unheld_release(folding, LINK_ELEMENT(state->unfreed.first, struct worker, unfreed));
+    }
+    for (uint64_t count = paced(state, state->waiting.count); count > 0; count--) {
         struct job *job = LINK_ELEMENT(state->waiting.first, struct job, waiting);
         struct job_verdict verdict;
-        reduce_unheld(job, &verdict);
+        reduce_unheld(job, &folding->context, &verdict);
         apply_job(folding, job, &verdict, NULL);
     }
     folding_see_hold(folding);

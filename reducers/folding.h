@@ -61,6 +61,8 @@ bool apply_is_carried_out(const struct policy *policy, enum effect_kind kind,
 /* The worker is silent past its limit; apply_loss judges what that means for its jobs. The caller
  * lists it among the fallen. */
 void apply_fall(struct folding *folding, struct worker *worker);
+/* The release that was held while the fleet was. */
+void apply_unheld_release(struct folding *folding, struct worker *worker);
 /* The hold of the fleet begins or ends. */
 void apply_fleet(struct folding *folding, const struct ruling *ruling);
 /* The worker is gone: it is released and each job it held is judged. */

@@ -26,8 +26,8 @@
  *                 │     HELD ◄─ BACKING_OFF ──► REQUESTED ────────► COMPLETED FAILED TIMED_OUT
  *                 └── requeue applied ─────────────┘                (applied)
  *
- * HELD: too many workers fell silent at once. PARKED: refused twice, gone, no rule, held by an
- * operator. OWED: decided while effects are only observed.
+ * HELD: too many workers fell silent at once. PARKED: refused twice, gone, `park` by the policy, held
+ * by an operator. OWED: decided while effects are only observed.
  */
 /* clang-format on */
 
@@ -152,13 +152,14 @@ struct job_core {
     uint32_t refusals;         /* times the queue refused the same belief */
     enum reason cause;         /* why the attempt is being judged */
     enum reason next_reason;   /* of the requeue that BACKING_OFF waits for */
-    enum effect_kind wanted;   /* REQUESTED, HELD and OWED: which effect */
+    enum effect_kind wanted;   /* where an effect is open, HELD or OWED: which */
     enum job_ending ending;    /* a cancel is under way, to this end */
     enum job_cancel cancel;    /* of the attempt */
     enum effect_kind ordered;  /* by an operator, and not carried out yet */
     enum job_count counted;    /* which of the counts this attempt is in */
     bool is_max_retries_told, is_timeout_told, is_idempotent;
     bool is_held_by_operator;              /* PARKED until it is resumed */
+    bool is_at_work;                       /* the holder told more than the claim */
     bool is_death;                         /* and it is one of `deaths` */
     bool is_touched;                       /* an effect of ours on the queue was asked for */
     bool rests_on_silence;                 /* nothing but silence speaks against the attempt */
@@ -197,6 +198,7 @@ struct worker {
     struct effect *open;  /* the release under way; borrowed; NULL: none */
     struct link gone;     /* in the state's list of workers that nobody misses */
     struct link fallen;   /* in the fleet's list of those that fell silent of late */
+    struct link unfreed;  /* in the state's list of those whose release is held */
     struct timer silence;
 };
 

@@ -67,6 +67,7 @@ static struct ruling *judge_completed(const struct job *before, const struct eve
 static struct ruling *judge_running(const struct job *before, const struct context *context,
                                     enum reason reason, struct job_verdict *out)
 {
+    out->after.asks = 0; /* The service does answer. */
     /* While our own eyes are doubted, nothing is stopped that may well be somebody's running job.
      */
     bool is_doubted = context->held_for != REASON_NONE && before->core.rests_on_silence;
@@ -171,10 +172,15 @@ void reduce_answer(const struct job *before, const struct event *event,
     out->closes = OUTCOME_ANSWERED;
     out->found = event_text(event, FIELD_VERDICT);
     out->after.fact[JOB_FACT_ANSWERED] = event->id;
-    struct ruling *ruling = answer == ANSWER_COMPLETED ? judge_completed(before, event, out)
-                            : before->core.ending != ENDING_NONE
-                                ? reduce_cancel_answer(before, event, context, out)
-                                : judge(before, event, context, answer, out);
+    struct ruling *ruling = NULL;
+    if (answer == ANSWER_COMPLETED) {
+        ruling = judge_completed(before, event, out);
+    } else if (before->core.ending != ENDING_NONE) {
+        ruling = reduce_cancel_answer(before, event, context, out);
+    }
+    if (ruling == NULL) {
+        ruling = judge(before, event, context, answer, out);
+    }
     ruling->facts |= ANSWER_FACTS;
     ruling->word = event_text(event, FIELD_WORD);
 }

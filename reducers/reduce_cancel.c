@@ -17,7 +17,7 @@
 bool cancel_is_possible(const struct job *before, const struct context *context,
                         const struct job_verdict *out)
 {
-    return before->text[JOB_TEXT_SERVICE_JOB].size > 0 && before->core.phase != JOB_QUEUED &&
+    return before->text[JOB_TEXT_SERVICE_JOB].size > 0 && before->holder != NULL &&
            verdict_is_rolled_out(out, context, POLICY_SERVICE_CHECK_PERCENT);
 }
 
@@ -27,10 +27,8 @@ struct ruling *reduce_begin_cancel(const struct job *before, const struct contex
 {
     struct job_core *after = &out->after;
     struct ruling *ruling = verdict_request(out, before, reason, EFFECT_CANCEL);
-    /* From here on more than silence speaks against the attempt, and its deadline has had its say.
-     */
-    after->rests_on_silence = false;
-    if (ending == ENDING_TIME_OUT) {
+    if (ending != ENDING_RETRY) {
+        /* The deadline has had its say, or an operator's word stands above it. */
         after->deadline_due = after->grace_due = 0;
     }
     after->ending = ending;
@@ -110,6 +108,9 @@ void reduce_cancel_outcome(const struct job *before, const struct event *event,
         return;
     }
     out->after.cancel = was_accepted ? JOB_CANCEL_ACCEPTED : told;
+    if (told == JOB_CANCEL_ACCEPTED || told == JOB_CANCEL_ALREADY_FINAL) {
+        out->after.rests_on_silence = false; /* It is not left to the worker any more. */
+    }
     ask_what_came_of_it(before, out);
 }
 
@@ -134,11 +135,18 @@ static struct ruling *wait_or_end(const struct job *before, const struct context
 struct ruling *reduce_cancel_answer(const struct job *before, const struct event *event,
                                     const struct context *context, struct job_verdict *out)
 {
+    bool had_ended = before->core.cancel == JOB_CANCEL_ALREADY_FINAL;
     switch (answer_verdict_named(event_text(event, FIELD_VERDICT))) {
     case ANSWER_FAILED:
     case ANSWER_CANCELLED:
     case ANSWER_NOT_FOUND:
-        return reduce_end_cancel(before, context, JOB_CANCEL_CONFIRMED, out);
+        out->after.rests_on_silence = false;
+        if (had_ended && before->core.ending == ENDING_RETRY) {
+            out->after.ending = ENDING_NONE;
+            return NULL;
+        }
+        return reduce_end_cancel(before, context,
+                                 had_ended ? JOB_CANCEL_ALREADY_FINAL : JOB_CANCEL_CONFIRMED, out);
     case ANSWER_PENDING:
     case ANSWER_RUNNING:
         return wait_or_end(before, context, out);
@@ -147,16 +155,21 @@ struct ruling *reduce_cancel_answer(const struct job *before, const struct event
     }
 }
 
+void reduce_cancel_again(const struct job *before, struct job_verdict *out)
+{
+    struct ruling *ruling = verdict_request(out, before, before->core.next_reason, EFFECT_CANCEL);
+    out->after.next_due = before->core.cancel_due;
+    ruling->facts |= CANCEL_FACTS;
+}
+
 void reduce_cancel_next(const struct job *before, const struct context *context,
                         struct job_verdict *out)
 {
     CHECK(before->core.ending != ENDING_NONE);
     verdict_init(out, before);
-    if (before->core.phase == JOB_WAITING) {
-        struct ruling *ruling =
-            verdict_request(out, before, before->core.next_reason, EFFECT_CANCEL);
-        out->after.next_due = before->core.cancel_due;
-        ruling->facts |= CANCEL_FACTS;
+    bool has_time = context->liveness_ms < before->core.cancel_due;
+    if (before->core.phase == JOB_WAITING && has_time) {
+        reduce_cancel_again(before, out);
         return;
     }
     /* A cancel that was not answered in time may have worked all the same. */

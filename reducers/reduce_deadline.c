@@ -14,6 +14,10 @@ void reduce_deadline(const struct job *before, const struct context *context, bo
 {
     verdict_init(out, before);
     struct job_core *after = &out->after;
+    if (!verdict_is_rolled_out(out, context, POLICY_TIMEOUTS_PERCENT)) {
+        after->deadline_due = after->grace_due = 0; /* It was when the deadline began to run. */
+        return;
+    }
     uint64_t grace_ms = verdict_value(out, context, POLICY_GRACE_MS);
     if (is_within_gap && grace_ms > 0) {
         after->deadline_due = 0;

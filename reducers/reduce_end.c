@@ -64,12 +64,12 @@ void reduce_failed(const struct job *before, const struct event *event,
         return;
     }
     enum job_phase phase = before->core.phase;
-    if (phase == JOB_BACKING_OFF || phase == JOB_HELD || phase == JOB_REQUESTED ||
-        phase == JOB_QUEUED) {
+    bool is_final = event_has(event, FIELD_RETRYABLE) && event_number(event, FIELD_RETRYABLE) == 0;
+    bool is_retried = (phase == JOB_BACKING_OFF || phase == JOB_HELD) && !is_final;
+    if (is_retried || phase == JOB_REQUESTED || phase == JOB_QUEUED) {
         verdict_ignore(out, phase == JOB_QUEUED ? REASON_DUPLICATE : REASON_IN_RECOVERY);
         return;
     }
-    bool is_final = event_has(event, FIELD_RETRYABLE) && event_number(event, FIELD_RETRYABLE) == 0;
     out->after.fact[JOB_FACT_ENDED] = event->id;
     out->after.rests_on_silence = false;
     verdict_keep(out, JOB_TEXT_ERROR, event, FIELD_ERROR);
@@ -90,8 +90,10 @@ void reduce_failed(const struct job *before, const struct event *event,
     }
     if (is_final) {
         out->after.cause = REASON_NOT_RETRYABLE;
-        out->after.failures += out->after.counted == JOB_COUNT_NONE ? 1 : 0;
-        out->after.counted = JOB_COUNT_FAILURE;
+        if (out->after.counted == JOB_COUNT_NONE) {
+            out->after.counted = JOB_COUNT_FAILURE;
+            out->after.failures++;
+        }
         struct ruling *ruling = verdict_request(out, before, REASON_NOT_RETRYABLE, EFFECT_FAIL);
         ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(ENDED);
         return;
@@ -101,7 +103,8 @@ void reduce_failed(const struct job *before, const struct event *event,
     out->rulings[0].tried |= RULE_BIT(NOT_RETRYABLE);
 }
 
-void reduce_cancelled(const struct job *before, const struct event *event, struct job_verdict *out)
+void reduce_cancelled(const struct job *before, const struct event *event,
+                      const struct context *context, struct job_verdict *out)
 {
     CHECK(before != NULL);
     verdict_init(out, before);
@@ -110,5 +113,10 @@ void reduce_cancelled(const struct job *before, const struct event *event, struc
     }
     out->after.fact[JOB_FACT_ENDED] = event->id;
     verdict_keep(out, JOB_TEXT_ERROR, event, FIELD_ERROR);
+    if (before->core.ending != ENDING_NONE) {
+        /* The echo of our own cancel: what that was for can happen. */
+        reduce_end_cancel(before, context, JOB_CANCEL_CONFIRMED, out)->facts |= FACT_BIT(ENDED);
+        return;
+    }
     verdict_move(out, before, JOB_CANCELLED);
 }

@@ -31,7 +31,7 @@ bool reduce_fleet(const struct fleet *before, const struct context *context, str
     }
     uint64_t held_ms = context->liveness_ms - before->held_since_ms;
     bool is_expired = held_ms >= value[POLICY_HOLD_MAX_MS];
-    if (before->is_held_by_operator || (is_mass && !is_expired)) {
+    if (before->held_for == REASON_OPERATOR || (is_mass && !is_expired)) {
         return false;
     }
     ruling->action = ACTION_RESUME;

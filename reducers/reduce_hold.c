@@ -70,11 +70,22 @@ static void take_terms(struct job_verdict *out, const struct event *event)
     verdict_keep(out, JOB_TEXT_TRACE, event, FIELD_TRACE);
 }
 
+static void mark_at_work(struct job_core *after)
+{
+    after->is_at_work = true;
+    if (after->phase == JOB_CLAIMED) {
+        after->next_due = 0;
+    }
+}
+
+/* What an operator holds stays parked, whatever its holder does meanwhile. */
 static void mark_started(struct job_verdict *out, const struct event *event,
                          const struct context *context)
 {
-    out->after.phase = JOB_STARTED;
-    out->after.next_due = 0;
+    mark_at_work(&out->after);
+    if (!out->after.is_held_by_operator) {
+        out->after.phase = JOB_STARTED;
+    }
     out->after.fact[JOB_FACT_STARTED] = event->id;
     verdict_run_deadline(out, context);
 }
@@ -88,12 +99,15 @@ static void hold_anew(const struct job *before, const struct event *event,
         out->closes = OUTCOME_APPLIED;
     }
     bool was_touched = out->after.is_touched;
-    verdict_begin_attempt(out, before, JOB_CLAIMED, attempt);
+    verdict_begin_attempt(out, before, out->after.is_held_by_operator ? JOB_PARKED : JOB_CLAIMED,
+                          attempt);
     out->holder = HOLDER_OF_EVENT;
     take_terms(out, event);
     out->after.fact[JOB_FACT_CLAIMED] = event->id;
     verdict_run_deadline(out, context);
-    verdict_run_claim_limit(out, context);
+    if (out->after.phase == JOB_CLAIMED) {
+        verdict_run_claim_limit(out, context);
+    }
     if (event->type != EVENT_JOB_CLAIMED) {
         /* Without a claim the queue may still hold the copy that an effect of ours left there. */
         out->after.is_touched = was_touched;
@@ -130,6 +144,9 @@ void reduce_hold(const struct job *before, const struct event *event, const stru
         mark_started(out, event, context);
     } else if (!is_claim && hold_is_late_start(before, event)) {
         reduce_started_late(before, context, out);
+        take_terms(out, event);
+        mark_started(out, event, context);
+    } else if (!is_claim && before->core.is_held_by_operator) {
         take_terms(out, event);
         mark_started(out, event, context);
     } else if (before->core.phase == JOB_CLAIMED || before->core.phase == JOB_STARTED) {
@@ -178,14 +195,15 @@ void reduce_handed_off(const struct job *before, const struct event *event,
         out->keep |= UINT32_C(1) << told[i].text;
         out->text[told[i].text] = event_text(event, told[i].field);
     }
-    if (before->core.phase == JOB_CLAIMED) {
-        out->after.next_due = 0; /* It is at work. */
-    }
+    mark_at_work(&out->after);
     bool is_held = before->core.phase == JOB_CLAIMED || before->core.phase == JOB_STARTED;
     if (is_held && before->core.grace_due == 0) {
         verdict_adapt_deadline(out, context); /* The service may have a time of its own. */
     }
-    if (loss_is_open(before) && verdict_is_rolled_out(out, context, POLICY_SERVICE_CHECK_PERCENT)) {
+    if (before->core.ending != ENDING_NONE) {
+        reduce_cancel_again(before, out);
+    } else if (loss_is_open(before) &&
+               verdict_is_rolled_out(out, context, POLICY_SERVICE_CHECK_PERCENT)) {
         reduce_ask(before, out);
     }
 }
@@ -193,7 +211,7 @@ void reduce_handed_off(const struct job *before, const struct event *event,
 void reduce_progress(const struct job *before, const struct event *event, struct job_verdict *out)
 {
     verdict_init(out, before);
-    if (before->core.phase == JOB_CLAIMED && hold_is_same(before, event)) {
-        out->after.next_due = 0; /* It is at work. */
+    if (hold_is_same(before, event)) {
+        mark_at_work(&out->after);
     }
 }

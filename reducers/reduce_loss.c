@@ -25,6 +25,7 @@ void reduce_judge_loss(const struct job *before, const struct context *context,
                        struct job_verdict *out)
 {
     bool is_handed_off = before->text[JOB_TEXT_SERVICE_JOB].size > 0;
+    CHECK(before->holder != NULL);
     if (is_handed_off && verdict_is_rolled_out(out, context, POLICY_SERVICE_CHECK_PERCENT)) {
         reduce_ask(before, out);
         return;
@@ -39,23 +40,25 @@ static void note_loss(struct job_core *after, const struct worker *worker, enum 
     after->cause = cause;
     after->fact[JOB_FACT_LOST] = context->id;
     after->fact[JOB_FACT_WORKER_HEARD] = worker->core.heard_id;
+    after->is_death = after->is_at_work && cause != REASON_WORKER_STOPPED;
+    after->deaths += after->is_death ? 1 : 0;
 }
 
-static void request_held(const struct job *before, enum reason reason, struct job_verdict *out)
+static void request_held(const struct job *before, const struct context *context,
+                         enum reason reason, struct job_verdict *out)
 {
     CHECK(before->core.phase == JOB_HELD);
     struct ruling *ruling = verdict_request(out, before, reason, before->core.wanted);
     ruling_tell_duplicate(ruling, &out->after, reason);
     ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(HANDED_OFF) |
                     FACT_BIT(WORKER_HEARD) | FACT_BIT(LOST) | FACT_BIT(ANSWERED);
-    ruling_measure(ruling, MEASURE_LOSSES, before->core.losses);
-    ruling_measure(ruling, MEASURE_FAILURES, before->core.failures);
+    ruling_tell_counts(ruling, out, context);
 }
 
-void reduce_unheld(const struct job *before, struct job_verdict *out)
+void reduce_unheld(const struct job *before, const struct context *context, struct job_verdict *out)
 {
     verdict_init(out, before);
-    request_held(before, before->core.next_reason, out);
+    request_held(before, context, before->core.next_reason, out);
 }
 
 void reduce_loss(const struct job *before, const struct worker *worker, enum reason cause,
@@ -67,10 +70,6 @@ void reduce_loss(const struct job *before, const struct worker *worker, enum rea
     if (phase == JOB_CLAIMED || phase == JOB_STARTED) {
         after->rests_on_silence = cause == REASON_WORKER_SILENT;
         note_loss(after, worker, cause, context);
-        if (phase == JOB_STARTED && cause != REASON_WORKER_STOPPED) {
-            after->is_death = true;
-            after->deaths++;
-        }
         reduce_judge_loss(before, context, out);
         return;
     }
@@ -81,7 +80,7 @@ void reduce_loss(const struct job *before, const struct worker *worker, enum rea
         bool was_silence = after->next_reason == REASON_WORKER_SILENT;
         after->cause = cause;
         after->fact[JOB_FACT_LOST] = context->id;
-        request_held(before, was_silence ? cause : after->next_reason, out);
+        request_held(before, context, was_silence ? cause : after->next_reason, out);
     } else if (before->core.is_held_by_operator && after->cause == REASON_NONE) {
         after->rests_on_silence = cause == REASON_WORKER_SILENT;
         note_loss(after, worker, cause, context); /* for the day it is resumed */
@@ -89,7 +88,7 @@ void reduce_loss(const struct job *before, const struct worker *worker, enum rea
 }
 
 /* What was counted against the attempt is taken back. */
-static void clear_loss(struct job_core *after)
+void loss_clear(struct job_core *after)
 {
     /* A failure is somebody's word, and then neither silence nor a missing start decides. */
     CHECK(after->counted != JOB_COUNT_FAILURE);
@@ -98,7 +97,8 @@ static void clear_loss(struct job_core *after)
     after->counted = JOB_COUNT_NONE;
     after->is_death = after->rests_on_silence = false;
     after->cause = after->next_reason = REASON_NONE;
-    after->asks = 0;
+    after->cancel = JOB_CANCEL_NONE;
+    after->asks = after->refusals = 0;
     after->interval_ms = 0;
 }
 
@@ -110,7 +110,7 @@ static void take_back(const struct job *before, const struct context *context, e
     verdict_move(out, before, was_started ? JOB_STARTED : JOB_CLAIMED);
     struct ruling *ruling = verdict_rule(out, ACTION_WAIT, reason);
     ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(LOST);
-    clear_loss(&out->after);
+    loss_clear(&out->after);
     if (out->after.phase == JOB_CLAIMED) {
         verdict_run_claim_limit(out, context);
     }
@@ -124,7 +124,7 @@ void reduce_heard_again(const struct job *before, const struct context *context,
         return;
     }
     if (before->core.is_held_by_operator) {
-        clear_loss(&out->after); /* An operator's word outlasts a heartbeat. */
+        loss_clear(&out->after); /* An operator's word outlasts a heartbeat. */
     } else {
         take_back(before, context, REASON_WORKER_HEARD_AGAIN, out);
     }
@@ -134,7 +134,11 @@ void reduce_started_late(const struct job *before, const struct context *context
                          struct job_verdict *out)
 {
     CHECK(before->core.cause == REASON_CLAIM_TIMED_OUT);
-    take_back(before, context, REASON_STARTED_LATE, out);
+    if (before->core.is_held_by_operator) {
+        loss_clear(&out->after);
+    } else {
+        take_back(before, context, REASON_STARTED_LATE, out);
+    }
 }
 
 void reduce_owed(const struct job *before, struct job_verdict *out)
@@ -169,7 +173,8 @@ void reduce_anew(const struct job *before, const struct context *context, struct
         reduce_begin_cancel(before, context, ENDING_FAIL, REASON_OPERATOR, out);
     } else if (proved != EFFECT_NONE) {
         struct ruling *ruling = verdict_request(out, before, before->core.cause, proved);
-        ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(LOST) | FACT_BIT(ANSWERED) | FACT_BIT(ENDED);
+        ruling->facts = FACT_BIT(CLAIMED) | FACT_BIT(LOST) | FACT_BIT(ANSWERED) | FACT_BIT(ENDED) |
+                        FACT_BIT(CAUSE);
     } else if (before->core.cause == REASON_JOB_FAILED) {
         reduce_retry(before, context, REASON_JOB_FAILED, true, out);
     } else if (before->core.cause == REASON_DEADLINE_PASSED) {

@@ -7,7 +7,7 @@
 
 #define OPERATOR_FACTS                                                               \
     (FACT_BIT(CLAIMED) | FACT_BIT(STARTED) | FACT_BIT(HANDED_OFF) | FACT_BIT(LOST) | \
-     FACT_BIT(ANSWERED))
+     FACT_BIT(ANSWERED) | FACT_BIT(CAUSE))
 
 static const enum effect_kind ordered_effects[EVENT_TYPE_COUNT] = {
     [EVENT_OPERATOR_REQUEUE] = EFFECT_REQUEUE,
@@ -26,8 +26,13 @@ static struct ruling *order(const struct job *before, const struct event *event,
     out->after.cause = REASON_OPERATOR;
     out->after.rests_on_silence = false;
     out->after.ordered = is_cancel ? EFFECT_CANCEL : ordered;
-    return is_cancel ? reduce_begin_cancel(before, context, ENDING_FAIL, REASON_OPERATOR, out)
-                     : verdict_request(out, before, REASON_OPERATOR, ordered);
+    struct ruling *ruling =
+        is_cancel ? reduce_begin_cancel(before, context, ENDING_FAIL, REASON_OPERATOR, out)
+                  : verdict_request(out, before, REASON_OPERATOR, ordered);
+    if (before->holder != NULL) {
+        ruling_tell_duplicate(ruling, &out->after, REASON_OPERATOR);
+    }
+    return ruling;
 }
 
 /* Parked until it is resumed. */
@@ -43,10 +48,10 @@ static struct ruling *resume(const struct job *before, const struct context *con
                              struct job_verdict *out)
 {
     if (before->core.phase == JOB_HELD) {
-        reduce_unheld(before, out);
+        reduce_unheld(before, context, out);
         return &out->rulings[0];
     }
-    if (before->holder != NULL && before->core.cause != REASON_NONE) {
+    if (before->core.cause != REASON_NONE) {
         reduce_anew(before, context, out);
         return &out->rulings[0];
     }
@@ -85,6 +90,8 @@ void reduce_operator(const struct job *before, const struct event *event,
         verdict_ignore(out, REASON_NOT_HELD);
         return;
     }
+    out->after.fact[JOB_FACT_CAUSE] = event->id;
     ruling->facts |= OPERATOR_FACTS;
     ruling->word = event_text(event, FIELD_WHY);
+    ruling->who = event_text(event, FIELD_WHO);
 }

@@ -100,6 +100,7 @@ static void adopt_holder(const struct job *before, struct span found, const stru
     if (!is_started) {
         verdict_run_claim_limit(out, context);
     }
+    after->is_at_work = is_started;
     out->holder = HOLDER_OF_EVENT;
 }
 
@@ -177,6 +178,13 @@ void reduce_done_after_all(const struct job *before, enum effect_kind kind, stru
     verdict_init(out, before);
     if (hold_is_closed(before) || before->core.wanted == EFFECT_COMPLETE) {
         return; /* A completion takes the queue's copy back in any case. */
+    }
+    if (before->core.is_held_by_operator && kind == EFFECT_REQUEUE) {
+        /* It waits in the queue, and for the operator. */
+        out->holder = HOLDER_NOBODY;
+        out->after.cause = REASON_NONE;
+        out->after.is_touched = true;
+        return;
     }
     move_to_done(before, kind, out);
 }

@@ -21,11 +21,25 @@ static uint64_t backoff_ms(const struct job_verdict *verdict, const struct conte
     return half + hash_number(hash_bytes(verdict->job), after->attempt) % (delay - half + 1);
 }
 
-static void tell_counts(struct ruling *ruling, const struct job_core *after, uint64_t max_retries)
+static uint64_t max_retries_of(const struct job_verdict *verdict, const struct context *context)
 {
-    ruling_measure(ruling, MEASURE_LOSSES, after->losses);
-    ruling_measure(ruling, MEASURE_FAILURES, after->failures);
-    ruling_measure(ruling, MEASURE_MAX_RETRIES, max_retries);
+    return verdict->after.is_max_retries_told ? verdict->after.max_retries
+                                              : verdict_value(verdict, context, POLICY_MAX_RETRIES);
+}
+
+void ruling_tell_counts(struct ruling *ruling, const struct job_verdict *verdict,
+                        const struct context *context)
+{
+    ruling_measure(ruling, MEASURE_LOSSES, verdict->after.losses);
+    ruling_measure(ruling, MEASURE_FAILURES, verdict->after.failures);
+    ruling_measure(ruling, MEASURE_MAX_RETRIES, max_retries_of(verdict, context));
+    bool is_poison = ruling->reason == REASON_POISON ||
+                     (ruling->held != EFFECT_NONE && verdict->after.next_reason == REASON_POISON);
+    if (is_poison) {
+        ruling_measure(ruling, MEASURE_DEATHS, verdict->after.deaths);
+        ruling_measure(ruling, MEASURE_POISON_AFTER,
+                       verdict_value(verdict, context, POLICY_POISON_AFTER));
+    }
 }
 
 #define RETRY_FACTS                                                                          \
@@ -60,9 +74,7 @@ void reduce_retry(const struct job *before, const struct context *context, enum 
         after->losses += is_failure ? 0 : 1;
         after->failures += is_failure ? 1 : 0;
     }
-    uint64_t max_retries = after->is_max_retries_told
-                               ? after->max_retries
-                               : verdict_value(out, context, POLICY_MAX_RETRIES);
+    uint64_t max_retries = max_retries_of(out, context);
     uint64_t poison_after = verdict_value(out, context, POLICY_POISON_AFTER);
     bool is_death_judged = poison_after > 0 && after->is_death;
     enum reason end = is_death_judged && after->deaths >= poison_after ? REASON_POISON
@@ -76,11 +88,7 @@ void reduce_retry(const struct job *before, const struct context *context, enum 
         ruling->tried |= RULE_BIT(RETRIES_EXHAUSTED) | (is_death_judged ? RULE_BIT(POISON) : 0);
     }
     ruling->facts |= RETRY_FACTS;
-    tell_counts(ruling, after, max_retries);
-    if (end == REASON_POISON) {
-        ruling_measure(ruling, MEASURE_DEATHS, after->deaths);
-        ruling_measure(ruling, MEASURE_POISON_AFTER, poison_after);
-    }
+    ruling_tell_counts(ruling, out, context);
 }
 
 /* Claimed and never started: as a lost worker's job, but the worker stays. */

@@ -134,6 +134,10 @@ static struct span evidence(struct folding *folding, const struct ruling *ruling
         put_key(&json, "held", &is_first);
         buffer_put_json_string(&json, span_of(effect_kind_text(ruling->held)));
     }
+    if (ruling->who.size > 0) {
+        put_key(&json, "who", &is_first);
+        buffer_put_json_string(&json, ruling->who);
+    }
     if (ruling->word.size > 0) {
         put_key(&json, "said", &is_first);
         buffer_put_json_string(&json, ruling->word);

@@ -6,7 +6,8 @@
  * varint and each text sized: scalars, clocks, policy, the fleet's hold, counters, next_arrival;
  * workers, jobs, effects, producers' ids and policy owners in order of arrival, each table behind
  * its count; then the orders that arrival does not give: the jobs of each worker in order of their
- * claims, finished jobs, gone workers, withdrawn effects, fallen workers, held jobs. Timers are
+ * claims, finished jobs, gone workers, withdrawn effects, fallen workers, held
+ * jobs, workers whose release is held. Timers are
  * derived. If you change what is written here, raise SNAPSHOT_VERSION: an older snapshot is then
  * refused and the capture is folded from its start. */
 #include <stddef.h>
@@ -109,7 +110,7 @@ static void walk_scalars(struct walk *walk, struct state *state)
     walk_number(walk, &state->last_tick_wall_ms);
     walk_policy(walk, state);
     walk_flag(walk, &state->fleet.is_held);
-    walk_flag(walk, &state->fleet.is_held_by_operator);
+    WALK_ENUM(walk, state->fleet.held_for, REASON_COUNT);
     walk_number(walk, &state->fleet.held_since_ms);
     for (enum counter counter = 0; counter < COUNTER_COUNT; counter++) {
         walk_number(walk, &state->counter[counter]);
@@ -157,6 +158,7 @@ static void walk_job_core(struct walk *walk, struct job_core *core)
         &core->is_touched,
         &core->rests_on_silence,
         &core->is_death,
+        &core->is_at_work,
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         walk_flag(walk, flags[i]);
@@ -312,6 +314,7 @@ static void walk_lists(struct walk *walk, struct state *state)
     walk_list(walk, &state->withdrawn, &state->effects, offsetof(struct effect, withdrawn));
     walk_list(walk, &state->fallen, &state->workers, offsetof(struct worker, fallen));
     walk_list(walk, &state->waiting, &state->jobs, offsetof(struct job, waiting));
+    walk_list(walk, &state->unfreed, &state->workers, offsetof(struct worker, unfreed));
 }
 
 void state_encode(const struct state *state, struct buffer *buffer)
@@ -377,7 +380,8 @@ static bool finish_reading(struct state *state)
     }
     for (struct worker *worker = table_oldest(&state->workers); worker;
          worker = table_next(worker)) {
-        if (worker->fallen.is_linked && worker->core.phase != WORKER_SILENT) {
+        if ((worker->fallen.is_linked || worker->unfreed.is_linked) &&
+            worker->core.phase != WORKER_SILENT) {
             return false;
         }
         /* It is counted as it would be had it been added in this phase. */

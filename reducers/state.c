@@ -121,6 +121,7 @@ void state_remove_worker(struct state *state, struct worker *worker)
     timers_clear(&state->silences, &worker->silence);
     list_remove(&state->gone, &worker->gone);
     list_remove(&state->fallen, &worker->fallen);
+    list_remove(&state->unfreed, &worker->unfreed);
     state_keep(&worker->services, SPAN_NONE);
     table_remove(&state->workers, worker);
 }
@@ -192,6 +193,7 @@ void state_set_worker_phase(struct state *state, struct worker *worker, enum wor
     state->fleet.watched += is_watched(worker) ? 1 : 0;
     if (phase != WORKER_SILENT) {
         list_remove(&state->fallen, &worker->fallen);
+        list_remove(&state->unfreed, &worker->unfreed);
     }
 }
 
@@ -247,36 +249,24 @@ static bool offers_service(const struct worker *worker, struct span name, struct
     return false;
 }
 
-/* The url that the `place`-th of the workers which are there and tell one says, from 0; the empty
- * span behind the last. Result: how many were passed. */
-static uint64_t offer_at(const struct state *state, struct span service, uint64_t place,
-                         struct span *base)
-{
-    uint64_t passed = 0;
-    for (const struct worker *worker = table_oldest(&state->workers); worker != NULL;
-         worker = table_next(worker)) {
-        if (!is_watched(worker) || !offers_service(worker, service, base) || base->size == 0) {
-            continue;
-        }
-        if (passed == place) {
-            return passed;
-        }
-        passed++;
-    }
-    *base = SPAN_NONE;
-    return passed;
-}
-
-/* Where another worker says the service is: which one, a stable hash of the job tells, so that the
- * same job is asked about at the same place. */
+/* Where another worker says the service is: that of the highest hash with the job, so that the same
+ * job is asked about at the same place as long as that worker is there. */
 static struct span other_base(const struct state *state, struct span service, struct span job)
 {
-    struct span base;
-    uint64_t count = offer_at(state, service, UINT64_MAX, &base);
-    if (count > 0) {
-        offer_at(state, service, hash_bytes(job) % count, &base);
+    struct span chosen = SPAN_NONE;
+    uint64_t highest = 0, seed = hash_bytes(job);
+    for (const struct worker *worker = table_oldest(&state->workers); worker != NULL;
+         worker = table_next(worker)) {
+        struct span base;
+        if (is_watched(worker) && offers_service(worker, service, &base) && base.size > 0) {
+            uint64_t hash = hash_number(seed, hash_bytes(worker->node.key));
+            if (chosen.size == 0 || hash > highest) {
+                highest = hash;
+                chosen = base;
+            }
+        }
     }
-    return base;
+    return chosen;
 }
 
 static struct span service_base(const struct state *state, const struct worker *holder,
@@ -292,7 +282,6 @@ void state_effect_request(const struct state *state, const struct effect *effect
                           struct effect_request *out)
 {
     const struct job *job = table_find(&state->jobs, effect->job);
-    const struct worker *worker = table_find(&state->workers, effect->worker);
     *out = (struct effect_request){
         .id = effect->node.key,
         .kind = effect->kind,
@@ -319,9 +308,6 @@ void state_effect_request(const struct state *state, const struct effect *effect
     out->result_url = job->text[JOB_TEXT_RESULT_URL];
     out->wait_ms = policy_value(&state->policy, out->service, POLICY_ASK_WAIT_MS);
     out->is_fresh = job->core.ending != ENDING_NONE;
-    if (effect->kind == EFFECT_ASK || effect->kind == EFFECT_CANCEL) {
-        out->base = service_base(state, worker, out->service, effect->job);
-    }
 }
 
 bool state_next_open_effect(const struct state *state, const struct effect **cursor,
@@ -347,5 +333,9 @@ bool state_open_effect(const struct state *state, struct span id, struct effect_
         return false;
     }
     state_effect_request(state, effect, out);
+    if (effect->kind == EFFECT_ASK || effect->kind == EFFECT_CANCEL) {
+        const struct worker *holder = table_find(&state->workers, effect->worker);
+        out->base = service_base(state, holder, out->service, effect->job);
+    }
     return true;
 }

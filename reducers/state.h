@@ -46,11 +46,13 @@ struct state_summary state_summary(const struct state *state);
 bool state_policy_is_due(const struct state *state, struct span owner, struct span file_hash);
 
 /* Walks the open effects (questions too) in the order they were asked for. `*cursor` starts as NULL
- * and belongs to the walk; false at the end. The request's spans live until the next fold. */
+ * and belongs to the walk; false at the end. The request's spans live until the next fold; its
+ * `base` is left empty. */
 struct effect;
 bool state_next_open_effect(const struct state *state, const struct effect **cursor,
                             struct effect_request *out);
-/* The open effect with this id; false when none is open. */
+/* The open effect with this id, and, which costs a look at every worker, the `base` of a question
+ * or cancel; false when none is open. */
 bool state_open_effect(const struct state *state, struct span id, struct effect_request *out);
 
 #endif

@@ -54,6 +54,7 @@ struct state {
     struct list withdrawn;             /* effects */
     struct list fallen;                /* workers that fell silent of late, in that order */
     struct list waiting;               /* HELD jobs, in the order they were held */
+    struct list unfreed;               /* silent workers whose release is held, in that order */
     struct fleet fleet;                /* `watched` and `fallen` are counted, not written down */
     struct timers silences;            /* of workers; liveness clock; derived, as the next two */
     struct timers liveness, deadlines; /* derived from the entities: not written down */

@@ -124,6 +124,8 @@ void verdict_move(struct job_verdict *verdict, const struct job *before, enum jo
     if (rule->is_final || phase == JOB_QUEUED) {
         after->deadline_due = 0;
         after->grace_due = 0;
+        after->cause = REASON_NONE;
+        after->ordered = EFFECT_NONE;
     }
     if (!rule->has_open) {
         after->wanted = EFFECT_NONE;
@@ -192,7 +194,7 @@ void verdict_begin_attempt(struct job_verdict *verdict, const struct job *before
     after->cancel = JOB_CANCEL_NONE;
     after->ordered = EFFECT_NONE;
     after->counted = JOB_COUNT_NONE;
-    after->is_death = after->is_touched = after->rests_on_silence = false;
+    after->is_death = after->is_touched = after->rests_on_silence = after->is_at_work = false;
     for (enum job_fact fact = JOB_FACT_CLAIMED; fact < JOB_FACT_COUNT; fact++) {
         after->fact[fact] = (struct stream_id){0, 0};
     }
@@ -223,10 +225,9 @@ void verdict_adapt_deadline(struct job_verdict *verdict, const struct context *c
 void verdict_run_claim_limit(struct job_verdict *verdict, const struct context *context)
 {
     uint64_t limit_ms = verdict_value(verdict, context, POLICY_CLAIM_TIMEOUT_MS);
-    /* Who handed the job off is at work, whether or not the start was told. */
-    bool is_at_work = !stream_id_is_zero(verdict->after.fact[JOB_FACT_HANDED_OFF]);
+    bool is_limited = limit_ms > 0 && !verdict->after.is_at_work;
     CHECK(verdict->after.phase == JOB_CLAIMED);
-    verdict->after.next_due = limit_ms == 0 || is_at_work ? 0 : context->liveness_ms + limit_ms;
+    verdict->after.next_due = is_limited ? context->liveness_ms + limit_ms : 0;
 }
 
 void verdict_ignore(struct job_verdict *verdict, enum reason reason)
@@ -245,13 +246,16 @@ void verdict_keep(struct job_verdict *verdict, enum job_text text, const struct 
 
 void ruling_tell_duplicate(struct ruling *ruling, const struct job_core *after, enum reason reason)
 {
-    static const bool is_unproved[REASON_COUNT] = {
-        [REASON_SERVICE_UNREACHABLE] = true, [REASON_SERVICE_INCONCLUSIVE] = true,
-        [REASON_NO_PROFILE] = true,          [REASON_SERVICE_FORGOT] = true,
-        [REASON_SERVICE_PENDING] = true,     [REASON_SERVICE_RUNNING] = true,
+    static const bool is_over[REASON_COUNT] = {
+        [REASON_SERVICE_FAILED] = true,
+        [REASON_SERVICE_CANCELLED] = true,
+        [REASON_SERVICE_NOT_FOUND] = true,
+        [REASON_JOB_FAILED] = true,
     };
-    bool is_unconfirmed = after->cancel != JOB_CANCEL_NONE && after->cancel != JOB_CANCEL_CONFIRMED;
-    if (ruling->action == ACTION_REQUEUE && (is_unproved[reason] || is_unconfirmed)) {
+    bool may_run =
+        !stream_id_is_zero(after->fact[JOB_FACT_HANDED_OFF]) || reason == REASON_DEADLINE_PASSED;
+    if (ruling->action == ACTION_REQUEUE && may_run && !is_over[reason] &&
+        after->cancel != JOB_CANCEL_CONFIRMED) {
         ruling_measure(ruling, MEASURE_POSSIBLE_DUPLICATE, 1);
     }
 }

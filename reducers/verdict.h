@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What the entity reducers give: how the job or worker looks afterwards and what was decided. Fixed
- * size, by value; texts are spans into the event. fold.c alone acts on them. */
+ * size, by value; texts are spans into the event. apply.c alone acts on them. */
 #ifndef SALVOR_REDUCERS_VERDICT_H
 #define SALVOR_REDUCERS_VERDICT_H
 
@@ -74,7 +74,8 @@ struct ruling {
     uint64_t measure[MEASURE_COUNT];
     uint32_t tried;        /* set of 1 << RULE_… */
     enum effect_kind held; /* what waits while the fleet is held */
-    struct span word;      /* what the service or the queue said; from the event */
+    struct span word;      /* what the service, the queue or an operator said; from the event */
+    struct span who;       /* the operator; from the event */
 };
 
 #define RULINGS_MAX 2
@@ -135,8 +136,11 @@ void verdict_ignore(struct job_verdict *verdict, enum reason reason);
 void verdict_keep(struct job_verdict *verdict, enum job_text text, const struct event *event,
                   enum event_field field);
 void ruling_measure(struct ruling *ruling, enum measure measure, uint64_t number);
-/* Tells of a requeue that it may be a second run: the service was not heard to say that the first
- * is over, or a cancel was not seen to end it. */
+/* Losses and failures against max_retries; deaths too where they decide (reduce_retry.c). */
+void ruling_tell_counts(struct ruling *ruling, const struct job_verdict *verdict,
+                        const struct context *context);
+/* Tells of a requeue that it may be a second run: the attempt was handed off or overran its time,
+ * and nobody was heard to say that it is over. */
 void ruling_tell_duplicate(struct ruling *ruling, const struct job_core *after, enum reason reason);
 
 /* --- entity reducers; one file each. `before` is never changed. --- */
@@ -164,6 +168,8 @@ bool hold_is_late_start(const struct job *job, const struct event *event);
 /* True while the loss of the attempt is being judged: a hand-off told only now is asked about
  * (reduce_loss.c). */
 bool loss_is_open(const struct job *before);
+/* What was counted against the attempt is taken back (reduce_loss.c). */
+void loss_clear(struct job_core *after);
 /* What a loss comes to: the service is asked, else the retry rules (reduce_loss.c). */
 void reduce_judge_loss(const struct job *before, const struct context *context,
                        struct job_verdict *out);
@@ -173,7 +179,8 @@ void reduce_ask(const struct job *before, struct job_verdict *out);
 void reduce_completed(const struct job *before, const struct event *event, struct job_verdict *out);
 void reduce_failed(const struct job *before, const struct event *event,
                    const struct context *context, struct job_verdict *out);
-void reduce_cancelled(const struct job *before, const struct event *event, struct job_verdict *out);
+void reduce_cancelled(const struct job *before, const struct event *event,
+                      const struct context *context, struct job_verdict *out);
 
 /* --- a cancel at the service, and what follows from it (reduce_cancel.c) --- */
 
@@ -188,12 +195,15 @@ struct ruling *reduce_begin_cancel(const struct job *before, const struct contex
 /* effect.settled of the cancel. */
 void reduce_cancel_outcome(const struct job *before, const struct event *event,
                            const struct context *context, struct job_verdict *out);
-/* service.answered to the question that follows it; `*out` holds what every answer does. */
+/* service.answered to the question that follows it; `*out` holds what every answer does. NULL: the
+ * job had ended before the cancel came, so the answer is judged like any other. */
 struct ruling *reduce_cancel_answer(const struct job *before, const struct event *event,
                                     const struct context *context, struct job_verdict *out);
 /* TIMER_JOB_NEXT while a cancel is under way. */
 void reduce_cancel_next(const struct job *before, const struct context *context,
                         struct job_verdict *out);
+/* Another service job than the one that was cancelled: it is cancelled in the time that is left. */
+void reduce_cancel_again(const struct job *before, struct job_verdict *out);
 /* The cancel has come to its end: what it was for. */
 struct ruling *reduce_end_cancel(const struct job *before, const struct context *context,
                                  enum job_cancel cancel, struct job_verdict *out);
@@ -209,7 +219,8 @@ void reduce_heard_again(const struct job *before, const struct context *context,
 void reduce_started_late(const struct job *before, const struct context *context,
                          struct job_verdict *out);
 /* Nothing holds the job any more: what it waits for is requested (reduce_loss.c). */
-void reduce_unheld(const struct job *before, struct job_verdict *out);
+void reduce_unheld(const struct job *before, const struct context *context,
+                   struct job_verdict *out);
 /* The owed or parked job is judged once more, since effects apply or an operator lets it go on
  * (reduce_loss.c). */
 void reduce_anew(const struct job *before, const struct context *context, struct job_verdict *out);
@@ -245,11 +256,12 @@ void reduce_operator(const struct job *before, const struct event *event,
 struct fleet {
     uint64_t watched; /* workers that are neither silent nor gone */
     uint64_t fallen;  /* workers that fell silent within one silence limit, or since the hold */
-    bool is_held, is_held_by_operator;
+    bool is_held;
+    enum reason held_for;   /* of the last hold, which what still waits keeps */
     uint64_t held_since_ms; /* liveness clock */
 };
 
-/* What becomes of the hold, once a tick and after each command (reduce_fleet.c): true with a
+/* What becomes of the hold, with each tick and epoch (reduce_fleet.c): true with a
  * decision in `*ruling` when it begins or ends. */
 bool reduce_fleet(const struct fleet *before, const struct context *context, struct ruling *ruling);
 

@@ -382,9 +382,9 @@ static void check_fleet(const struct state *state)
          worker = table_next(worker)) {
         watched += worker->core.phase == WORKER_ACTIVE || worker->core.phase == WORKER_STOPPING;
         CHECK(!worker->fallen.is_linked || worker->core.phase == WORKER_SILENT);
+        CHECK(!worker->unfreed.is_linked || worker->core.phase == WORKER_SILENT);
     }
     CHECK(watched == state->fleet.watched);
-    CHECK(!state->fleet.is_held_by_operator || state->fleet.is_held);
 }
 
 static void check_job(struct history *history, unsigned index)
@@ -487,6 +487,8 @@ static void check_effects(struct history *history)
         bool is_of_job = job != NULL && job->open == effect;
         bool is_of_worker = worker != NULL && worker->open == effect;
         CHECK(effect->is_withdrawn ? !is_of_job && !is_of_worker : is_of_job != is_of_worker);
+        struct effect_request request;
+        CHECK(state_open_effect(state, effect->node.key, &request) == !effect->is_withdrawn);
     }
 }
 
