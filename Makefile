@@ -51,9 +51,9 @@ TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list
 TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamper
 TESTS_REPLAY = loop journal why
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
-TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers fixtures \
-    hostile lookup profile profile_mistakes question rules secret service_check template \
-    transport
+TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
+    engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \
+    rules secret service_check template transport
 TESTS_CLI = config policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows \
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
@@ -194,8 +194,8 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
 # Where threads meet: the connectors and the log, alone and in the running program.
-THREADED = $(addprefix $(BUILD)/tests/unit/test_,log connectors engine engine_answers hostile \
-    transport live live_faults) \
+THREADED = $(addprefix $(BUILD)/tests/unit/test_,log connectors engine engine_answers \
+    engine_fairness hostile transport live live_faults) \
     $(addprefix tests/integration/,test_rescue.py test_service_faults.py test_stop.py test_crash.py)
 
 tsan: ## the tests in which threads meet, under ThreadSanitizer

@@ -25,6 +25,36 @@ bool span_is(struct span span, const char *text)
     return span_equal(span, span_of(text));
 }
 
+bool span_holds(struct span span, struct span part)
+{
+    for (; span.size > part.size; span.data++, span.size--) {
+        if (span_equal((struct span){span.data, part.size}, part)) {
+            return true;
+        }
+    }
+    return span_equal(span, part);
+}
+
+bool span_is_solid(struct span span)
+{
+    for (size_t i = 0; i < span.size; i++) {
+        if (span.data[i] <= ' ' || span.data[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool span_is_line(struct span span)
+{
+    for (size_t i = 0; i < span.size; i++) {
+        if ((unsigned char)span.data[i] < ' ' || span.data[i] == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int span_compare(struct span a, struct span b)
 {
     size_t common = a.size < b.size ? a.size : b.size;

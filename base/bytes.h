@@ -23,6 +23,12 @@ struct span {
 struct span span_of(const char *text);
 bool span_equal(struct span a, struct span b);
 bool span_is(struct span span, const char *text);
+/* True when `part` stands anywhere in it; the empty part does. */
+bool span_holds(struct span span, struct span part);
+/* True when every byte is printable ASCII and none a blank, as in URLs and names. */
+bool span_is_solid(struct span span);
+/* True when it holds no control byte, as one line of text. */
+bool span_is_line(struct span span);
 /* Negative, 0 or positive in unsigned byte order, a prefix first. */
 int span_compare(struct span a, struct span b);
 /* Cuts `*rest` at the first `separator`: returns the part before it and moves `*rest` behind it.

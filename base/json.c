@@ -39,15 +39,20 @@ static bool is_large_integer(struct span literal)
            (literal.size == digits && memcmp(literal.data, largest, digits) > 0);
 }
 
-/* Looks at the text before jansson does: bounds the nesting, and turns integers that may not fit 64
- * bits (ComfyUI's seeds) into reals by an exponent, since jansson refuses the whole text for one of
- * them. `*changed` gets the text only when it had to be changed. */
+/* Looks at the text before jansson does: bounds nesting and values, each of which stands behind one
+ * of these four marks, and turns integers that may not fit 64 bits (ComfyUI's seeds) into reals by
+ * an exponent, since jansson refuses the whole text for one of them. `*changed` gets the text only
+ * when it had to be changed. */
 static bool prepare(struct span text, struct buffer *changed, struct error *error)
 {
-    size_t depth = 0, copied = 0;
+    size_t depth = 0, copied = 0, values = 0;
     bool is_in_string = false;
     for (size_t index = 0; index < text.size; index++) {
         char byte = text.data[index];
+        bool is_mark = byte == '[' || byte == '{' || byte == ',' || byte == ':';
+        if (is_mark && !is_in_string && ++values > JSON_VALUES_MAX) {
+            return error_set(error, ERROR_REFUSED, "JSON of more than %d values", JSON_VALUES_MAX);
+        }
         if (is_in_string) {
             index += byte == '\\';
             is_in_string = byte != '"';
@@ -161,16 +166,19 @@ void json_write(const struct json *value, struct buffer *out)
     CHECK(result == 0);
 }
 
+/* A name as jansson takes it. False when no member can have it. */
+static bool put_key(struct buffer *out, struct span name)
+{
+    buffer_put_span(out, name);
+    buffer_put_byte(out, 0);
+    return name.size == 0 || memchr(name.data, 0, name.size) == NULL;
+}
+
 /* The member `name` of an object; NULL when the value is none or has none. */
 static const json_t *find_member(const json_t *value, struct span name)
 {
-    if (!json_is_object(value) || (name.size > 0 && memchr(name.data, 0, name.size) != NULL)) {
-        return NULL;
-    }
     struct buffer key = {0};
-    buffer_put_span(&key, name);
-    buffer_put_byte(&key, 0);
-    const json_t *member = json_object_get(value, key.data);
+    const json_t *member = put_key(&key, name) ? json_object_get(value, key.data) : NULL;
     buffer_fini(&key);
     return member;
 }
@@ -198,19 +206,21 @@ static bool is_scalar_equal(const json_t *value, struct span wanted)
 static const json_t *select_element(const json_t *array, struct span selector)
 {
     struct span wanted = selector;
-    struct span key = span_cut(&wanted, '=');
-    if (wanted.data == NULL) {
-        return NULL;
-    }
-    for (size_t index = 0; index < json_array_size(array); index++) {
+    struct span name = span_cut(&wanted, '=');
+    struct buffer key = {0};
+    uint64_t position = 0;
+    const json_t *found = NULL;
+    bool is_position = span_to_number(name, SIZE_MAX, &position);
+    bool is_key = wanted.data != NULL && put_key(&key, name);
+    for (size_t index = 0; is_key && found == NULL && index < json_array_size(array); index++) {
         const json_t *element = json_array_get(array, index);
-        const json_t *member =
-            json_is_array(element) ? find_element(element, key) : find_member(element, key);
-        if (is_scalar_equal(member, wanted)) {
-            return element;
-        }
+        const json_t *member = !json_is_array(element) ? json_object_get(element, key.data)
+                               : is_position           ? json_array_get(element, (size_t)position)
+                                                       : NULL;
+        found = is_scalar_equal(member, wanted) ? element : NULL;
     }
-    return NULL;
+    buffer_fini(&key);
+    return found;
 }
 
 static const json_t *find_step(const json_t *value, struct span token)

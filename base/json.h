@@ -11,7 +11,8 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-#define JSON_DEPTH_MAX 64
+#define JSON_DEPTH_MAX  64
+#define JSON_VALUES_MAX 500000 /* of one document, a member counted twice: with its key */
 
 struct json;
 
@@ -27,8 +28,9 @@ enum json_kind {
 };
 
 /* Any top-level value; the caller bounds the size. Refused: duplicate keys, NaN and Infinity, bytes
- * that are not UTF-8, nesting beyond JSON_DEPTH_MAX, anything behind the value. NULL on error
- * (CORRUPT); the caller owns the document and gives it back with json_destroy. */
+ * that are not UTF-8, nesting beyond JSON_DEPTH_MAX, anything behind the value; and, before time
+ * and memory are spent on them, more than JSON_VALUES_MAX values. NULL on error (CORRUPT; REFUSED:
+ * too many values); the caller owns the document and gives it back with json_destroy. */
 struct json *json_parse(struct span text, struct error *error);
 /* Accepts NULL. */
 void json_destroy(struct json *document);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +28,15 @@ void log_configure(enum log_level least, enum log_format format)
     line_format = format;
 }
 
+static _Thread_local char number_texts[LOG_NUMBERS][LOG_NUMBER_SIZE];
+
+/* What log_number made is a number in JSON too. */
+static bool is_number(struct span value)
+{
+    uintptr_t first = (uintptr_t)number_texts, place = (uintptr_t)value.data;
+    return place >= first && place < first + sizeof(number_texts);
+}
+
 static bool needs_quotes(struct span value)
 {
     for (size_t index = 0; index < value.size; index++) {
@@ -40,6 +50,11 @@ static bool needs_quotes(struct span value)
 
 static void put_pair(struct buffer *line, const char *key, struct span value)
 {
+    if (line_format == LOG_FORMAT_JSON && is_number(value)) {
+        json_put_key(line, key);
+        buffer_put_span(line, value);
+        return;
+    }
     if (line_format == LOG_FORMAT_JSON) {
         json_put_text(line, key, value);
         return;
@@ -122,9 +137,8 @@ void log_fact(enum log_level level, const char *event, ...)
 
 const char *log_number(unsigned long long number)
 {
-    static _Thread_local char texts[LOG_NUMBERS][LOG_NUMBER_SIZE];
     static _Thread_local unsigned next;
-    char *text = texts[next++ % LOG_NUMBERS];
+    char *text = number_texts[next++ % LOG_NUMBERS];
     snprintf(text, LOG_NUMBER_SIZE, "%llu", number);
     return text;
 }

@@ -4,14 +4,15 @@
 
 #include "cli/check_areas.h"
 
-#define AREA "services"
+#define AREA            "services"
+#define ASKED_ELSEWHERE "it is asked only where its jobs or workers say it is"
 
 /* What an answer about a job that cannot exist would lead to: recovery rests on `not_found`. */
 static const struct {
     enum finding_level level;
     const char *means;
 } strangers[ANSWER_VERDICT_COUNT] = {
-    [ANSWER_NONE] = {FINDING_PROBLEM, "it was not asked"},
+    [ANSWER_NONE] = {FINDING_OK, ASKED_ELSEWHERE},
     [ANSWER_PENDING] = {FINDING_PROBLEM, "jobs it never had would be waited for"},
     [ANSWER_RUNNING] = {FINDING_PROBLEM, "jobs it never had would be waited for"},
     [ANSWER_COMPLETED] = {FINDING_PROBLEM,
@@ -43,10 +44,14 @@ static void tell_stranger(const char *name, const struct service_check *check,
 {
     struct finding finding = {
         AREA, name, strangers[check->stranger].level, "", strangers[check->stranger].means, 0};
-    bool is_fine = check->stranger == ANSWER_NOT_FOUND;
+    struct span word = check->stranger == ANSWER_NOT_FOUND ? SPAN_NONE : check->word;
+    if (check->stranger == ANSWER_NONE) {
+        check_report_tell(report, &finding, "nothing was sent about a job");
+        return;
+    }
     check_report_tell(report, &finding, "of a job that cannot exist it says %s%s%.*s",
-                      answer_verdict_text(check->stranger), is_fine ? "" : ", ",
-                      is_fine ? 0 : (int)check->word.size, check->word.data);
+                      answer_verdict_text(check->stranger), word.size > 0 ? ", " : "",
+                      SPAN_FORMAT(word));
 }
 
 static void check_service(const char *name, struct connectors *connectors,
@@ -57,9 +62,10 @@ static void check_service(const char *name, struct connectors *connectors,
     if (!connectors_check(connectors, name, &check)) {
         return; /* it could not be added, which is a problem of the configuration */
     }
-    if (check.endpoint.size == 0) {
-        finding.means = "it is asked only where its jobs or workers say it is";
-        check_report_tell(report, &finding, "has no base: nothing was sent");
+    if (!check.is_reachable && check.word.size == 0) {
+        finding.means = ASKED_ELSEWHERE;
+        check_report_tell(report, &finding, "%snothing was sent",
+                          check.endpoint.size == 0 ? "has no base: " : "");
         return;
     }
     if (!check.is_reachable) {

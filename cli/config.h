@@ -13,6 +13,8 @@
 struct config_service {
     const char *where;                   /* it was first named */
     const char *name, *profile, *base;   /* profile: a name, or a path that ends in .yaml */
+    const char *profile_file;            /* that path, once services_open has put the name into
+                                            `profile`; NULL: it was a name */
     bool is_base_told;                   /* rightly or wrongly */
     const char *allow[CONFIG_ALLOW_MAX]; /* each one is an entry that allow_add takes */
     uint32_t allow_count;

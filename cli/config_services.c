@@ -8,11 +8,11 @@
 
 #include "cli/config_rules.h"
 #include "connectors/allow.h"
+#include "connectors/bucket.h"
 #include "connectors/secret.h"
 
 #define ANSWER_TTL_MS     1000
 #define ANSWER_TTL_MAX    3600000
-#define RATE_MAX          1000000
 #define SOCKET_PATH_MAX   (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 #define SOCKET_PATH_WORDS "a path of up to %zu bytes"
 
@@ -62,13 +62,16 @@ static void take_base(const struct taking *taking)
     bool is_url = (span_is(scheme, "http") || span_is(scheme, "https")) && rest.size > 2 &&
                   rest.data[0] == '/' && rest.data[1] == '/' &&
                   strlen(setting->value.data) == setting->value.size;
-    if (!is_url) {
-        config_problem(taking->config, setting->where,
-                       "%s: no URL to ask; allowed: http://host[:port][/path], https://…",
-                       setting_path(taking->config, setting));
+    /* The requests' paths are put behind it, where a query or a fragment would swallow them. */
+    if (!is_url || strpbrk(rest.data, "?#") != NULL) {
+        config_problem(
+            taking->config, setting->where,
+            "%s: no URL to ask; allowed: http://host[:port][/path], https://…, without ? "
+            "and #",
+            setting_path(taking->config, setting));
         return;
     }
-    size_t authority = strcspn(rest.data + 2, "/?#");
+    size_t authority = strcspn(rest.data + 2, "/");
     if (memchr(rest.data + 2, '@', authority) != NULL) {
         config_problem(taking->config, setting->where,
                        "%s: a URL with user or password; allowed: http://host[:port][/path], "
@@ -160,7 +163,7 @@ static void take_answer_ttl(const struct taking *taking)
 
 static void take_rate(const struct taking *taking)
 {
-    take_number(taking, offsetof(struct config_service, rate_per_s), RATE_MAX);
+    take_number(taking, offsetof(struct config_service, rate_per_s), BUCKET_RATE_MAX);
 }
 
 static const struct service_rule {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/verb.h"
 #include "reducers/fold.h"
@@ -45,11 +47,20 @@ static bool asks_for_help(int argc, char **argv)
     return false;
 }
 
+/* A reader that has seen enough, as `head` has, needs no complaint. */
+static bool has_reader(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&output, 1, 0) != 1 || (output.revents & POLLERR) == 0;
+}
+
 /* What was printed must have arrived: a full disk behind a pipe is a failure too. */
 static int finish(enum status status)
 {
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        perror("salvor: output");
+        if (has_reader()) {
+            perror("salvor: output");
+        }
         return STATUS_FAILED;
     }
     return (int)status;

@@ -162,6 +162,16 @@ static void begin_problem(struct buffer *problems, const char *where, unsigned n
     buffer_put_text(problems, ": ");
 }
 
+/* People write such lines, and sqlite3 ends its output with one. */
+static bool says_nothing(struct span line)
+{
+    size_t blanks = 0;
+    while (blanks < line.size && strchr(" \t\r", line.data[blanks]) != NULL) {
+        blanks++;
+    }
+    return blanks == line.size || line.data[0] == '#';
+}
+
 /* Each line is held against the reducers' own parser; then lines against each other. */
 static void put_problems(struct buffer *problems, const char *where, struct span text)
 {
@@ -174,7 +184,10 @@ static void put_problems(struct buffer *problems, const char *where, struct span
         struct span name = line;
         name = span_cut(&name, '=');
         unsigned first = line_naming(text, name);
-        if (line.size == 0 || !policy_parse_text(line, &policy, &bad)) {
+        if (says_nothing(line)) {
+            continue;
+        }
+        if (!policy_parse_text(line, &policy, &bad)) {
             begin_problem(problems, where, number);
             put_cause(problems, line);
             buffer_put_byte(problems, '\n');
@@ -206,18 +219,25 @@ static uint64_t unnamed_keys(struct span text)
     return unnamed;
 }
 
-bool policy_text_read(struct span text, const char *where, struct policy_text *out,
-                      uint64_t *unnamed, struct buffer *problems)
+bool policy_text_read(struct span text, const char *where, struct policy *out, uint64_t *unnamed,
+                      struct buffer *problems)
 {
-    struct policy policy;
-    struct span bad = SPAN_NONE;
-    if (!policy_parse_text(text, &policy, &bad)) {
-        put_problems(problems, where, text);
-        return false;
+    struct buffer lines = {0};
+    struct span bad = SPAN_NONE, rest = text;
+    while (rest.size > 0) {
+        struct span line = span_cut(&rest, '\n');
+        if (!says_nothing(line)) {
+            buffer_put_span(&lines, line);
+            buffer_put_byte(&lines, '\n');
+        }
     }
-    *unnamed = unnamed_keys(text);
-    *out = policy_text_make(&policy);
-    return true;
+    *unnamed = unnamed_keys(buffer_span(&lines));
+    bool is_read = policy_parse_text(buffer_span(&lines), out, &bad);
+    if (!is_read) {
+        put_problems(problems, where, text);
+    }
+    buffer_fini(&lines);
+    return is_read;
 }
 
 /* --- what changes --- */

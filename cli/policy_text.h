@@ -14,13 +14,12 @@ struct policy_text {
 
 /* Result: the caller gives it back with policy_text_fini. */
 struct policy_text policy_text_make(const struct policy *policy);
-/* From a canonical text, as a policy event or the audit's `policy` table holds it; brought into its
- * one form. `*unnamed` is the set of 1 << POLICY_… that it does not name: they have their values of
- * `safe`. False: every bad line is a line of `problems`, with `where`, its number, its key and what
- * is allowed there. */
+/* From a text as a policy event or the audit's `policy` table holds it; lines without a word and
+ * lines that begin with '#' may stand between. `*unnamed` is the set of 1 << POLICY_… that it does
+ * not name: they have their values of `safe`. False: every bad line is a line of `problems`, with
+ * `where`, its number, its key and what is allowed there. */
 __attribute__((warn_unused_result)) bool policy_text_read(struct span text, const char *where,
-                                                          struct policy_text *out,
-                                                          uint64_t *unnamed,
+                                                          struct policy *out, uint64_t *unnamed,
                                                           struct buffer *problems);
 void policy_text_fini(struct policy_text *text);
 

@@ -82,9 +82,9 @@ static void block_signals(int how)
 
 /* --- questions and answers --- */
 
-static void ask_connectors(void *self, const struct effect_request *request)
+static bool ask_connectors(void *self, const struct effect_request *request)
 {
-    connectors_ask(self, request);
+    return connectors_ask(self, request);
 }
 
 static bool take_report(void *self, struct service_report *out)
@@ -105,37 +105,38 @@ struct run {
     struct teller *teller;
 };
 
-/* The url without user and password. */
-static void put_public_url(struct buffer *out, const char *url)
+static const char *effects_text(bool applies)
 {
-    const char *scheme = strstr(url, "://");
-    const char *secret_end = strrchr(url, '@');
-    if (scheme == NULL || secret_end == NULL || strncmp(url, "unix:", 5) == 0) {
-        buffer_put_text(out, url);
-        return;
-    }
-    buffer_put(out, url, (size_t)(scheme - url) + 3);
-    buffer_put_text(out, "***");
-    buffer_put_text(out, secret_end);
+    return applies ? "apply" : "observe";
 }
 
+/* The policy in force is that of the stream, as far as it was folded; the file's may come into
+ * force later, or never. */
 static void log_start(const struct run *run)
 {
     struct state_summary summary = state_summary(run->state);
     struct buffer url = {0};
     struct buffer position = {0};
-    put_public_url(&url, run->config.redis_url);
+    struct policy in_force;
+    struct span bad;
+    char hash[sizeof(struct sha256_text)] = "none";
+    bool applies = summary.policy_hash.size > 0 &&
+                   policy_parse_text(summary.policy_text, &in_force, &bad) &&
+                   policy_applies(&in_force);
+    if (summary.policy_hash.size > 0) {
+        snprintf(hash, sizeof(hash), "%.*s", SPAN_FORMAT(summary.policy_hash));
+    }
+    verb_put_public_url(&url, run->config.redis_url);
     buffer_put_byte(&url, '\0');
     stream_id_put(&position, summary.position);
     buffer_put_byte(&position, '\0');
-    const struct policy_key_rule *effects = policy_key_rule(POLICY_EFFECTS);
-    bool applies = policy_applies(&run->config.policy);
     log_fact(LOG_INFO, "started", "partition", log_number(summary.partition), "owner",
              run->owner.id, "data", run->config.data, "redis", url.data, "prefix",
              run->config.prefix, "queue", run->config.queue_layout, "reducers",
              log_number(REDUCERS_VERSION), "ordinal", log_number(summary.ordinal), "position",
-             position.data, "epoch", log_number(summary.epoch), "policy", run->policy.hash.text,
-             effects->key, applies ? "apply" : "observe", "services",
+             position.data, "epoch", log_number(summary.epoch), "policy", hash, "effects",
+             effects_text(applies), "file_policy", run->policy.hash.text, "file_effects",
+             effects_text(policy_applies(&run->config.policy)), "services",
              log_number(run->config.service_count), NULL);
     buffer_fini(&url);
     buffer_fini(&position);

@@ -34,6 +34,7 @@ static const struct option_rule rules[] = {
 };
 
 static enum status send_verb(const struct options *options);
+static void print_help_more(void);
 
 const struct verb verb_send = {
     .name = "send",
@@ -44,6 +45,7 @@ const struct verb verb_send = {
     .options = rules,
     .option_count = sizeof(rules) / sizeof(rules[0]),
     .run = send_verb,
+    .help_more = print_help_more,
 };
 
 /* The fields of the entry to append, `type` first; texts are borrowed. */
@@ -62,16 +64,23 @@ static void message_add(struct message *message, struct span name, struct span v
 
 /* --- an event from the command line --- */
 
-static void print_types(void)
+static void print_types(FILE *out)
 {
-    fprintf(stderr, "allowed: policy");
+    fprintf(out, "policy");
     for (uint32_t i = 1; i < EVENT_TYPE_COUNT; i++) {
         const struct type_rule *rule = event_type_rule((enum event_type)i);
         if (rule->reach == REACH_ANYONE) {
-            fprintf(stderr, " %s", rule->name);
+            fprintf(out, " %s", rule->name);
         }
     }
-    fprintf(stderr, "\n");
+    fprintf(out, "\n");
+}
+
+static void print_help_more(void)
+{
+    printf("\nTypes: ");
+    print_types(stdout);
+    printf("docs/events.md tells the fields of each; a mistake names those that are allowed.\n");
 }
 
 static void print_fields(const struct type_rule *rule)
@@ -131,7 +140,8 @@ static bool message_from_arguments(struct message *message, const struct options
     if (type == EVENT_NONE || event_type_rule(type)->reach != REACH_ANYONE) {
         fprintf(stderr, "salvor send: \"%s\": %s; ", options->arguments[0],
                 type == EVENT_NONE ? "no such event" : "the leader alone appends it");
-        print_types();
+        fprintf(stderr, "allowed: ");
+        print_types(stderr);
         return false;
     }
     const struct type_rule *rule = event_type_rule(type);
@@ -155,22 +165,16 @@ struct sending {
     uint64_t wait_ms;
 };
 
-static bool message_from_policy(struct sending *sending, const struct options *options)
+static bool read_policy(struct sending *sending, const struct options *options)
 {
-    struct message *message = &sending->message;
-    struct send_policy *policy = &sending->policy;
     struct buffer problems = {0};
     if (options->argument_count != 2) {
         fprintf(stderr, "salvor send policy: needs FILE, a configuration or a policy's text\n");
         return false;
     }
-    bool is_read = send_policy_read(policy, options->arguments[1], &sending->config, &problems);
-    if (is_read) {
-        message_add(message, SPAN("type"), SPAN("policy"));
-        message_add(message, SPAN("text"), buffer_span(&policy->policy.text));
-        message_add(message, SPAN("origin"), SPAN("operator"));
-        message_add(message, SPAN("hash"), span_of(policy->policy.hash.text));
-    } else {
+    bool is_read =
+        send_policy_read(&sending->policy, options->arguments[1], &sending->config, &problems);
+    if (!is_read) {
         fwrite(problems.data, 1, problems.size, stderr);
     }
     buffer_fini(&problems);
@@ -197,11 +201,17 @@ static bool message_append(const struct sending *sending, struct redis *redis, s
 }
 
 /* What a policy changes is told before it is sent. */
-static bool tell_policy(struct sending *sending, struct redis *redis, struct error *error)
+static bool message_from_policy(struct sending *sending, struct redis *redis, struct error *error)
 {
     if (!send_policy_compare(&sending->policy, &sending->config, redis, error)) {
         return false;
     }
+    struct message *message = &sending->message;
+    const struct policy_text *policy = &sending->policy.policy;
+    message_add(message, SPAN("type"), SPAN("policy"));
+    message_add(message, SPAN("text"), buffer_span(&policy->text));
+    message_add(message, SPAN("origin"), SPAN("operator"));
+    message_add(message, SPAN("hash"), span_of(policy->hash.text));
     const struct buffer *text = &sending->policy.text;
     if (!sending->is_json) {
         fwrite(text->data, 1, text->size, stdout);
@@ -227,7 +237,8 @@ static void print_not_sent(const struct sending *sending)
         json_put_truth(&out, "sent", false);
         buffer_put_byte(&out, '}');
     } else {
-        buffer_put_text(&out, "valid; not sent");
+        buffer_put_text(&out,
+                        sending->policy.is_unchanged ? "unchanged; not sent" : "valid; not sent");
     }
     buffer_put_byte(&out, '\n');
     fwrite(out.data, 1, out.size, stdout);
@@ -244,20 +255,22 @@ static enum status message_send(struct sending *sending)
     }
     bool is_fine = redis != NULL || !needs_redis;
     if (is_fine && sending->is_policy) {
-        is_fine = tell_policy(sending, redis, &error);
+        is_fine = message_from_policy(sending, redis, &error);
     }
     struct send_wait wait = {
         .data = sending->config.data,
         .wait_ms = sending->wait_ms,
         .json_head = buffer_span(&sending->policy.json),
+        .no_decision = sending->is_policy ? "in force\n" : "folded; it led to no decision\n",
     };
     bool is_decided = true;
-    if (is_fine && sending->is_dry_run) {
+    bool is_sent = !sending->is_dry_run && !sending->policy.is_unchanged;
+    if (is_fine && !is_sent) {
         print_not_sent(sending);
     } else if (is_fine) {
         is_fine = send_and_wait(sending, redis, &wait, &is_decided, &error);
     }
-    if (is_fine && !sending->is_dry_run) {
+    if (is_fine && is_sent) {
         send_wait_print(&wait, sending->is_json);
     }
     redis_close(redis);
@@ -279,9 +292,14 @@ static enum status send_verb(const struct options *options)
         return STATUS_USAGE;
     }
     enum status status = STATUS_USAGE;
-    if (!config_load(&sending.config, options->value[CONFIG], environ)) {
+    const char *config = options->value[CONFIG];
+    bool is_of_file = sending.is_policy && config == NULL && options->argument_count == 2 &&
+                      send_policy_names_target(options->arguments[1]);
+    config = is_of_file ? options->arguments[1] : config;
+    /* What is wrong with FILE is told when it is read as a policy. */
+    if (!config_load(&sending.config, config, environ) && !is_of_file) {
         fwrite(sending.config.problems.data, 1, sending.config.problems.size, stderr);
-    } else if (sending.is_policy ? message_from_policy(&sending, options)
+    } else if (sending.is_policy ? read_policy(&sending, options)
                                  : message_from_arguments(&sending.message, options)) {
         status = message_send(&sending);
     }

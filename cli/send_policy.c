@@ -6,11 +6,16 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/yaml.h"
 #include "cli/config_rules.h"
 #include "cli/policy_in_force.h"
 #include "cli/services.h"
+#include "cli/verb.h"
+#include "stream/names.h"
 
 extern char **environ;
+
+#define TOO_MANY_SERVICES "one service too many with those whose volatile and retention_ms are kept"
 
 /* --- reading --- */
 
@@ -20,37 +25,74 @@ static bool is_yaml(const char *path)
     return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
 }
 
-/* A file that tells a policy alone leaves what is known of the services as it is. */
-static bool take_facts(struct config *config, struct config *own)
+/* True when the configuration at `path` names the key. */
+static bool names_key(const char *path, const char *section, const char *key)
 {
-    bool is_own = config->service_count == 0;
-    struct config *source = is_own ? own : config;
-    bool is_fine = services_load_facts(source);
-    if (!is_fine && is_own) {
-        buffer_put_span(&config->problems, buffer_span(&own->problems));
+    struct arena arena = {0};
+    struct buffer bytes = {0};
+    struct error error = {0};
+    const struct yaml_node *root = NULL;
+    if (config_read_file(path, &bytes)) {
+        root = yaml_parse(&arena, buffer_span(&bytes), &error);
     }
-    for (uint32_t i = 0; is_fine && is_own && i < own->service_count; i++) {
-        struct span name = span_of(own->services[i].name);
-        if (!policy_set_facts(&config->policy, name, policy_facts(&own->policy, name))) {
-            config_problem(config, config->file, "services.%s: one service too many",
-                           own->services[i].name);
-            is_fine = false;
-        }
-    }
-    return is_fine;
+    bool is_named = yaml_get(yaml_get(root, section), key) != NULL;
+    buffer_fini(&bytes);
+    arena_fini(&arena);
+    return is_named;
 }
 
-static bool read_yaml(struct send_policy *sending, const char *path, struct config *own,
-                      struct buffer *problems)
+bool send_policy_names_target(const char *path)
 {
-    struct config config;
-    bool is_read = config_load(&config, path, environ);
-    bool is_fine = take_facts(&config, own) && is_read;
-    if (is_fine) {
-        sending->policy = policy_text_make(&config.policy);
+    return is_yaml(path) &&
+           (names_key(path, "redis", "url") || names_key(path, "salvor", "prefix"));
+}
+
+/* Another fleet's policy is not changed by mistake. */
+static void check_target(struct config *config, const struct config *own)
+{
+    static const char message[] = "%s: not that of %s; allowed: the same, or no -c";
+    if (names_key(config->file, "redis", "url") && strcmp(config->redis_url, own->redis_url) != 0) {
+        config_problem(config, config->file, message, "redis.url", own->file);
     }
-    buffer_put_span(problems, buffer_span(&config.problems));
-    config_fini(&config);
+    if (names_key(config->file, "salvor", "prefix") && strcmp(config->prefix, own->prefix) != 0) {
+        config_problem(config, config->file, message, "salvor.prefix", own->file);
+    }
+}
+
+static bool has_facts(const struct policy *policy, struct span name)
+{
+    bool is_found = false;
+    for (uint32_t i = 0; i < policy->service_count; i++) {
+        const struct policy_service *service = &policy->services[i];
+        is_found |= service->has_facts &&
+                    span_equal((struct span){service->name, service->name_size}, name);
+    }
+    return is_found;
+}
+
+/* What is known of a service and not told by FILE stays as it is: to forget that a service forgets
+ * would let its jobs run twice. */
+static bool keep_facts(struct send_policy *sending, const struct policy *known)
+{
+    bool is_fine = true;
+    for (uint32_t i = 0; is_fine && i < known->service_count; i++) {
+        const struct policy_service *service = &known->services[i];
+        struct span name = {service->name, service->name_size};
+        if (!service->has_facts || has_facts(&sending->told, name)) {
+            continue;
+        }
+        is_fine = policy_set_facts(&sending->told, name, service->facts);
+        buffer_put_text(&sending->kept, sending->kept.size > 0 ? " service." : "service.");
+        buffer_put_span(&sending->kept, name);
+        buffer_put_text(&sending->kept,
+                        service->facts.is_volatile ? ".volatile=true" : ".volatile=false");
+        if (service->facts.retention_ms > 0) {
+            buffer_put_text(&sending->kept, " service.");
+            buffer_put_span(&sending->kept, name);
+            buffer_put_text(&sending->kept, ".retention_ms=");
+            buffer_put_decimal(&sending->kept, service->facts.retention_ms);
+        }
+    }
     return is_fine;
 }
 
@@ -62,7 +104,40 @@ static void put_problem(struct buffer *problems, const char *path, const char *t
     buffer_put_byte(problems, '\n');
 }
 
-static bool read_text(struct send_policy *sending, const char *path, struct buffer *problems)
+static bool keep_own_facts(struct send_policy *sending, struct config *own, const char *path,
+                           struct buffer *problems)
+{
+    sending->keeps_facts = true;
+    if (!services_load_facts(own)) {
+        buffer_put_span(problems, buffer_span(&own->problems));
+        return false;
+    }
+    if (!keep_facts(sending, &own->policy)) {
+        put_problem(problems, path, TOO_MANY_SERVICES);
+        return false;
+    }
+    return true;
+}
+
+static bool read_yaml(struct send_policy *sending, const char *path, struct config *own,
+                      struct buffer *problems)
+{
+    struct config config;
+    bool is_fine = config_load(&config, path, environ);
+    is_fine = services_load_facts(&config) && is_fine;
+    check_target(&config, own);
+    is_fine = is_fine && config.problems.size == 0;
+    sending->told = config.policy;
+    if (is_fine && config.service_count == 0) {
+        is_fine = keep_own_facts(sending, own, path, problems);
+    }
+    buffer_put_span(problems, buffer_span(&config.problems));
+    config_fini(&config);
+    return is_fine;
+}
+
+static bool read_text(struct send_policy *sending, const char *path, struct config *own,
+                      struct buffer *problems)
 {
     struct buffer bytes = {0};
     bool is_fine = false;
@@ -71,8 +146,9 @@ static bool read_text(struct send_policy *sending, const char *path, struct buff
     } else if (bytes.size > POLICY_SIZE_MAX) {
         put_problem(problems, path, "allowed: a text of up to 32768 bytes");
     } else {
-        is_fine = policy_text_read(buffer_span(&bytes), path, &sending->policy, &sending->unnamed,
-                                   problems);
+        is_fine = policy_text_read(buffer_span(&bytes), path, &sending->told, &sending->unnamed,
+                                   problems) &&
+                  keep_own_facts(sending, own, path, problems);
     }
     buffer_fini(&bytes);
     return is_fine;
@@ -84,17 +160,26 @@ bool send_policy_read(struct send_policy *sending, const char *path, struct conf
                       struct buffer *problems)
 {
     return is_yaml(path) ? read_yaml(sending, path, own, problems)
-                         : read_text(sending, path, problems);
+                         : read_text(sending, path, own, problems);
 }
 
 /* --- what changes --- */
 
-static void put_value(struct buffer *out, struct span value)
+static bool is_fact(struct span key)
+{
+    struct span name = SPAN_NONE;
+    while (key.data != NULL) {
+        name = span_cut(&key, '.');
+    }
+    return span_is(name, "volatile") || span_is(name, "retention_ms");
+}
+
+static void put_value(struct buffer *out, struct span key, struct span value)
 {
     if (value.size > 0) {
         buffer_put_span(out, value);
     } else {
-        buffer_put_text(out, "(not told)");
+        buffer_put_text(out, is_fact(key) ? "(not told)" : "(as the policy of all)");
     }
 }
 
@@ -104,9 +189,9 @@ static void put_difference(void *self, struct span key, struct span before, stru
     struct buffer *text = &sending->text, *json = &sending->json;
     buffer_put_span(text, key);
     buffer_put_text(text, ": ");
-    put_value(text, before);
+    put_value(text, key, before);
     buffer_put_text(text, " -> ");
-    put_value(text, after);
+    put_value(text, key, after);
     buffer_put_byte(text, '\n');
     buffer_put_text(json, json->data[json->size - 1] == '[' ? "{" : ",{");
     json_put_text(json, "key", key);
@@ -141,6 +226,40 @@ static void put_unnamed(struct send_policy *sending)
     }
 }
 
+static void put_kept(struct send_policy *sending)
+{
+    struct buffer *text = &sending->text, *json = &sending->json;
+    struct span rest = buffer_span(&sending->kept);
+    json_put_key(json, "kept");
+    buffer_put_byte(json, '[');
+    if (rest.size > 0) {
+        buffer_put_text(text, "not told, so kept as known: ");
+        buffer_put_span(text, rest);
+        buffer_put_byte(text, '\n');
+    }
+    while (rest.size > 0) {
+        buffer_put_text(json, json->data[json->size - 1] == '[' ? "" : ",");
+        buffer_put_json_string(json, span_cut(&rest, ' '));
+    }
+    buffer_put_byte(json, ']');
+}
+
+/* Whose policy it is that changes. */
+static void put_target(struct send_policy *sending, const struct config *own)
+{
+    struct buffer url = {0};
+    struct key_name stream = names_stream(own->prefix, 0);
+    verb_put_public_url(&url, own->redis_url);
+    buffer_put_text(&sending->text, "to ");
+    buffer_put_span(&sending->text, buffer_span(&url));
+    buffer_put_text(&sending->text, ", stream ");
+    buffer_put_text(&sending->text, stream.text);
+    buffer_put_byte(&sending->text, '\n');
+    json_put_text(&sending->json, "redis", buffer_span(&url));
+    json_put_text(&sending->json, "stream", span_of(stream.text));
+    buffer_fini(&url);
+}
+
 static void put_changes(struct send_policy *sending, const struct policy_in_force *in_force)
 {
     struct buffer *text = &sending->text, *json = &sending->json;
@@ -159,12 +278,30 @@ static void put_changes(struct send_policy *sending, const struct policy_in_forc
         buffer_put_byte(json, '[');
         if (policy_text_compare(buffer_span(&in_force->text.text),
                                 buffer_span(&sending->policy.text), put_difference, sending) == 0) {
-            buffer_put_text(text, "unchanged\n");
+            sending->is_unchanged = true;
         }
         buffer_put_byte(json, ']');
     }
     put_unnamed(sending);
+    put_kept(sending);
     buffer_put_byte(json, '}');
+}
+
+/* The facts of the policy in force, where FILE leaves them; then the text that is sent. */
+static bool make_text(struct send_policy *sending, const struct policy_in_force *in_force,
+                      struct error *error)
+{
+    struct policy known;
+    struct span bad;
+    if (sending->keeps_facts && in_force->is_known &&
+        policy_parse_text(buffer_span(&in_force->text.text), &known, &bad) &&
+        !keep_facts(sending, &known)) {
+        return error_set(error, ERROR_USAGE, TOO_MANY_SERVICES);
+    }
+    sending->policy = policy_text_make(&sending->told);
+    return sending->policy.text.size <= POLICY_SIZE_MAX ||
+           error_set(error, ERROR_USAGE, "the policy's text has %zu bytes; allowed: %d",
+                     sending->policy.text.size, POLICY_SIZE_MAX);
 }
 
 bool send_policy_compare(struct send_policy *sending, const struct config *own, struct redis *redis,
@@ -172,16 +309,19 @@ bool send_policy_compare(struct send_policy *sending, const struct config *own, 
 {
     struct policy_in_force in_force = {0};
     bool is_read = policy_in_force_read(own, redis, &in_force, error);
-    if (is_read) {
+    bool is_made = is_read && make_text(sending, &in_force, error);
+    if (is_made) {
+        put_target(sending, own);
         put_changes(sending, &in_force);
     }
     policy_in_force_fini(&in_force);
-    return is_read;
+    return is_made;
 }
 
 void send_policy_fini(struct send_policy *sending)
 {
     policy_text_fini(&sending->policy);
+    buffer_fini(&sending->kept);
     buffer_fini(&sending->text);
     buffer_fini(&sending->json);
 }

@@ -28,9 +28,22 @@ bool send_wait_begin(struct send_wait *wait, struct error *error)
     return true;
 }
 
-static void keep_decision(struct send_wait *wait, const struct decision *decision)
+static bool note_observed(void *payload, const struct audit_effect *effect)
+{
+    bool *is_observed = payload;
+    *is_observed |= span_is(effect->outcome, "observed");
+    return true;
+}
+
+static bool keep_decision(struct send_wait *wait, const struct decision *decision,
+                          struct error *error)
 {
     struct buffer *text = &wait->text;
+    bool is_observed = false;
+    if (!audit_effects_of(wait->audit, decision->id, note_observed, &is_observed, error) &&
+        error->code != ERROR_NONE) {
+        return false;
+    }
     wait->decision_count++;
     wait->is_refused |= decision->action == ACTION_IGNORE || decision->action == ACTION_QUARANTINE;
     buffer_put_span(text, decision->id);
@@ -45,7 +58,7 @@ static void keep_decision(struct send_wait *wait, const struct decision *decisio
         buffer_put_text(text, " job ");
         buffer_put_span(text, decision->job);
     }
-    buffer_put_byte(text, '\n');
+    buffer_put_text(text, is_observed ? "; only observed, nothing is done outside\n" : "\n");
     struct buffer *json = &wait->json;
     buffer_put_text(json, wait->decision_count > 1 ? ",{" : "{");
     json_put_text(json, "id", decision->id);
@@ -54,7 +67,9 @@ static void keep_decision(struct send_wait *wait, const struct decision *decisio
     json_put_text(json, "job", decision->job);
     json_put_text(json, "worker", decision->worker);
     json_put_number(json, "attempt", decision->attempt);
+    json_put_truth(json, "observed", is_observed);
     buffer_put_byte(json, '}');
+    return true;
 }
 
 static bool read_decisions(struct send_wait *wait, struct error *error)
@@ -64,17 +79,17 @@ static bool read_decisions(struct send_wait *wait, struct error *error)
         return false;
     }
     struct decision decision;
-    enum audit_next next;
-    while ((next = audit_next(cursor, &decision, NULL, error)) == AUDIT_ROW) {
+    enum audit_next next = AUDIT_END;
+    bool is_read = true;
+    while (is_read && (next = audit_next(cursor, &decision, NULL, error)) == AUDIT_ROW) {
         int order = stream_id_compare(decision.stream_id, wait->id);
-        if (order == 0) {
-            keep_decision(wait, &decision);
-        } else if (order > 0) {
+        if (order > 0) {
             break;
         }
+        is_read = order < 0 || keep_decision(wait, &decision, error);
     }
     audit_cursor_close(cursor);
-    return next != AUDIT_ERROR;
+    return is_read && next != AUDIT_ERROR;
 }
 
 bool send_wait_end(struct send_wait *wait, bool *is_folded, struct error *error)
@@ -117,7 +132,7 @@ void send_wait_print(const struct send_wait *wait, bool is_json)
         if (wait->wait_ms > 0 && !wait->is_folded) {
             buffer_put_text(&out, "not folded yet: is `salvor run` at work on this data?\n");
         } else if (wait->is_folded && wait->decision_count == 0) {
-            buffer_put_text(&out, "folded; it led to no decision\n");
+            buffer_put_text(&out, wait->no_decision);
         }
     }
     fwrite(out.data, 1, out.size, stdout);

@@ -7,12 +7,13 @@
 #include "reducers/event.h"
 #include "store/audit.h"
 
-/* `data`, `wait_ms`, `json_head` and, before send_wait_end, `id` are the caller's to set; all else
- * zero. */
+/* `data`, `wait_ms`, `json_head`, `no_decision` and, before send_wait_end, `id` are the caller's to
+ * set; all else zero. */
 struct send_wait {
-    const char *data;      /* borrowed */
-    uint64_t wait_ms;      /* 0: nothing is waited for */
-    struct span json_head; /* borrowed: members that the JSON object begins with */
+    const char *data;        /* borrowed */
+    uint64_t wait_ms;        /* 0: nothing is waited for */
+    struct span json_head;   /* borrowed: members that the JSON object begins with */
+    const char *no_decision; /* borrowed: said where it was folded and nothing was decided */
     struct stream_id id;
     struct audit *audit;
     uint64_t ordinal; /* where the audit stood before */

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/check.h"
-#include "base/yaml.h"
 #include "cli/config_rules.h"
 #include "connectors/profile.h"
 
@@ -14,27 +12,25 @@
 #define PER_HOST       16
 #define PROFILE_SUFFIX ".yaml"
 
-/* A profile of the user's own, named by its file: the service then takes the name that stands in
- * it. All its mistakes are told at once. */
-static bool load_profile(struct config *config, struct connectors *connectors,
-                         struct config_service *service)
+/* The name of a profile of the user's own, which stands in its file. NULL: its mistakes have been
+ * told, all at once. */
+static const char *load_profile(struct config *config, struct connectors *connectors,
+                                const struct config_service *service)
 {
     struct buffer bytes = {0}, problems = {0};
     struct error error = {0};
-    const char *path = service->profile;
+    const struct profile *profile = NULL;
+    const char *path = service->profile_file;
     if (!config_read_file(path, &bytes)) {
         buffer_put_text(&problems, path);
         buffer_put_text(&problems, ": ");
         buffer_put_text(&problems, strerror(errno));
-    } else if (connectors_add_profile(connectors, path, buffer_span(&bytes), &error)) {
-        const struct yaml_node *root = yaml_parse(&config->arena, buffer_span(&bytes), &error);
-        const struct yaml_node *name = yaml_get(root, "profile");
-        CHECK(name != NULL);
-        service->profile = name->text.data;
-    } else if (profile_problems(path, buffer_span(&bytes), &problems) == 0) {
-        buffer_put_text(&problems, error.message);
+    } else {
+        profile = connectors_add_profile(connectors, path, buffer_span(&bytes), &problems, &error);
+        if (profile == NULL && problems.size == 0) {
+            buffer_put_text(&problems, error.message);
+        }
     }
-    bool is_loaded = problems.size == 0;
     struct span rest = buffer_span(&problems);
     while (rest.size > 0) {
         struct span line = span_cut(&rest, '\n');
@@ -43,7 +39,25 @@ static bool load_profile(struct config *config, struct connectors *connectors,
     }
     buffer_fini(&problems);
     buffer_fini(&bytes);
-    return is_loaded;
+    return profile == NULL ? NULL : arena_copy(&config->arena, profile->name).data;
+}
+
+/* A service that names a file takes the name that stands in it. A file that several services name
+ * is one profile, which the first of them loads. */
+static bool resolve_profile(struct config *config, struct connectors *connectors,
+                            struct config_service *service)
+{
+    service->profile_file = service->profile;
+    service->profile = NULL;
+    for (const struct config_service *other = config->services; other != service; other++) {
+        bool is_same = other->profile != NULL && other->profile_file != NULL &&
+                       strcmp(other->profile_file, service->profile_file) == 0;
+        service->profile = is_same ? other->profile : service->profile;
+    }
+    if (service->profile == NULL) {
+        service->profile = load_profile(config, connectors, service);
+    }
+    return service->profile != NULL;
 }
 
 static bool is_path(const char *profile)
@@ -60,7 +74,7 @@ static void add_service(struct config *config, struct connectors *connectors,
     if (service->profile == NULL) {
         return; /* told when the configuration was read */
     }
-    if (is_path(service->profile) && !load_profile(config, connectors, service)) {
+    if (is_path(service->profile) && !resolve_profile(config, connectors, service)) {
         return;
     }
     struct service_config described = {

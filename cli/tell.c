@@ -12,7 +12,7 @@
 /* A decision, or an effect that was not applied. Texts are in the arena, 0-terminated. */
 struct line {
     enum log_level level;
-    bool is_decision;
+    bool is_decision, is_observed;
     struct span id, what, why, job, worker, found;
 };
 
@@ -75,6 +75,25 @@ static bool is_refusal(enum effect_outcome outcome)
            outcome == OUTCOME_UNKNOWN;
 }
 
+/* True when nothing comes of it outside: the policy observes, or a roll-out leaves the job out,
+ * which one of its effects says. `*at` walks along the changes, which stand in the order of the
+ * decisions.
+ */
+static bool is_observed(const struct fold_output *output, const struct decision *decision,
+                        uint32_t *at)
+{
+    bool is_seen = span_is(decision->mode, "observe");
+    for (; *at < output->change_count; (*at)++) {
+        const struct effect_change *change = &output->changes[*at];
+        bool is_own = span_equal(change->decision, decision->id);
+        if (!is_own && change->outcome == OUTCOME_OBSERVED && change->decision.size > 0) {
+            break;
+        }
+        is_seen |= is_own && change->outcome == OUTCOME_OBSERVED;
+    }
+    return is_seen;
+}
+
 static bool note_rows(void *self, const struct entry *entry, const struct state *state,
                       const struct fold_output *output, struct error *error)
 {
@@ -82,10 +101,12 @@ static bool note_rows(void *self, const struct entry *entry, const struct state 
     (void)entry;
     (void)state;
     (void)error;
+    uint32_t at = 0;
     for (uint32_t i = 0; i < output->decision_count; i++) {
         const struct decision *decision = &output->decisions[i];
         add(teller, (struct line){.level = level_of(decision),
                                   .is_decision = true,
+                                  .is_observed = is_observed(output, decision, &at),
                                   .id = decision->id,
                                   .what = span_of(action_text(decision->action)),
                                   .why = span_of(reason_code(decision->reason)),
@@ -115,8 +136,8 @@ static bool tell(void *self, const struct state *state, bool is_caught_up, struc
         const struct line *line = &teller->lines[i];
         if (line->is_decision) {
             log_fact(line->level, "decided", "job", line->job.data, "action", line->what.data,
-                     "reason", line->why.data, "worker", line->worker.data, "id", line->id.data,
-                     NULL);
+                     "reason", line->why.data, "mode", line->is_observed ? "observe" : "apply",
+                     "worker", line->worker.data, "id", line->id.data, NULL);
         } else {
             log_fact(line->level, "effect_not_applied", "kind", line->what.data, "outcome",
                      line->why.data, "found", line->found.data, "id", line->id.data, NULL);

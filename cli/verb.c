@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/check.h"
 
 static void print_allowed(const struct verb *verb)
@@ -120,7 +119,23 @@ void verb_help(const struct verb *verb)
                  rule->value != NULL ? rule->value : "");
         printf("  %-24s %s\n", left, rule->help);
     }
+    if (verb->help_more != NULL) {
+        verb->help_more();
+    }
     printf("\nExit: 0 fine, 1 a difference or a negative answer, 2 usage, 3 operating failure.\n");
+}
+
+void verb_put_public_url(struct buffer *out, const char *url)
+{
+    const char *scheme = strstr(url, "://");
+    const char *secret_end = strrchr(url, '@');
+    if (scheme == NULL || secret_end == NULL || strncmp(url, "unix:", 5) == 0) {
+        buffer_put_text(out, url);
+        return;
+    }
+    buffer_put(out, url, (size_t)(scheme - url) + 3);
+    buffer_put_text(out, "***");
+    buffer_put_text(out, secret_end);
 }
 
 enum status verb_fail(const struct verb *verb, const struct error *error)

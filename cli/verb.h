@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 /* What the process says at its end. */
@@ -43,6 +44,7 @@ struct verb {
     const struct option_rule *options;
     uint32_t option_count;
     enum status (*run)(const struct options *options);
+    void (*help_more)(void); /* prints what stands behind the options in the help; NULL: nothing */
 };
 
 /* Prints what is wrong and what is allowed, and returns false. */
@@ -52,6 +54,8 @@ bool options_parse(const struct verb *verb, int argc, char **argv, struct option
 bool options_number(const struct verb *verb, const struct options *options, uint32_t option,
                     uint64_t least, uint64_t most, uint64_t *out);
 void verb_help(const struct verb *verb);
+/* Appends a url of Redis without user and password. */
+void verb_put_public_url(struct buffer *out, const char *url);
 /* Prints "salvor VERB: message" and returns the status that belongs to the error's code. */
 enum status verb_fail(const struct verb *verb, const struct error *error);
 

@@ -26,7 +26,7 @@ static void breaker_open(struct breaker *breaker, uint64_t now_ms)
                                                        : BREAKER_COOL_MAX_MS;
     breaker->state = BREAKER_OPEN;
     breaker->open_until = now_ms + breaker->cool_ms;
-    breaker->is_tried = false;
+    breaker->trial = 0;
 }
 
 bool breaker_admits(struct breaker *breaker, uint64_t now_ms)
@@ -41,31 +41,36 @@ bool breaker_admits(struct breaker *breaker, uint64_t now_ms)
 bool breaker_may_send(const struct breaker *breaker)
 {
     return breaker->state == BREAKER_CLOSED ||
-           (breaker->state == BREAKER_HALF_OPEN && !breaker->is_tried);
+           (breaker->state == BREAKER_HALF_OPEN && breaker->trial == 0);
 }
 
-bool breaker_send(struct breaker *breaker)
+uint32_t breaker_send(struct breaker *breaker)
 {
     CHECK(breaker_may_send(breaker));
-    breaker->is_tried = breaker->state == BREAKER_HALF_OPEN;
-    return breaker->is_tried;
+    if (breaker->state == BREAKER_HALF_OPEN) {
+        breaker->trials += breaker->trials == UINT32_MAX ? 2 : 1; /* never 0 */
+        breaker->trial = breaker->trials;
+    }
+    return breaker->trial;
 }
 
 void breaker_succeed(struct breaker *breaker)
 {
+    uint32_t trials = breaker->trials;
     *breaker = breaker_create();
+    breaker->trials = trials;
 }
 
-void breaker_fail(struct breaker *breaker, bool is_trial, uint64_t now_ms)
+void breaker_fail(struct breaker *breaker, uint32_t trial, uint64_t now_ms)
 {
     if (breaker->state == BREAKER_CLOSED && ++breaker->failures == BREAKER_FAILURES) {
         breaker_open(breaker, now_ms);
-    } else if (breaker->state == BREAKER_HALF_OPEN && is_trial) {
+    } else if (trial != 0 && trial == breaker->trial) {
         breaker_open(breaker, now_ms);
     }
 }
 
-void breaker_untry(struct breaker *breaker)
+void breaker_untry(struct breaker *breaker, uint32_t trial)
 {
-    breaker->is_tried = false;
+    breaker->trial = trial == breaker->trial ? 0 : breaker->trial;
 }

@@ -128,39 +128,58 @@ struct connectors *connectors_create(const struct connectors_config *config)
     TAILQ_INIT(&connectors->probed);
     const struct profile_shipped *shipped = profile_shipped(&count);
     for (size_t i = 0; i < count; i++) {
-        bool is_loaded =
-            connectors_add_profile(connectors, shipped[i].file, shipped[i].yaml, &error);
-        CHECK(is_loaded);
+        const struct profile *profile =
+            connectors_add_profile(connectors, shipped[i].file, shipped[i].yaml, NULL, &error);
+        CHECK(profile != NULL);
     }
     return connectors;
 }
 
-bool connectors_add_profile(struct connectors *connectors, const char *name, struct span yaml,
-                            struct error *error)
+/* NULL when there is none of this name. */
+static const struct profile *find_profile(const struct connectors *connectors, struct span name)
+{
+    for (size_t i = 0; i < connectors->profile_count; i++) {
+        if (span_equal(connectors->profiles[i]->name, name)) {
+            return connectors->profiles[i];
+        }
+    }
+    return NULL;
+}
+
+const struct profile *connectors_add_profile(struct connectors *connectors, const char *name,
+                                             struct span yaml, struct buffer *problems,
+                                             struct error *error)
 {
     CHECK(!connectors->is_started);
     if (connectors->profile_count == PROFILES_MAX) {
-        return error_set(error, ERROR_USAGE, "%s: more than %d profiles", name, PROFILES_MAX);
+        error_set(error, ERROR_USAGE, "%s: more than %d profiles", name, PROFILES_MAX);
+        return NULL;
     }
-    struct profile *profile = profile_load(name, yaml, error);
+    struct profile *profile = profile_load(name, yaml, problems, error);
     if (profile == NULL) {
-        return false;
+        return NULL;
+    }
+    if (find_profile(connectors, profile->name) != NULL) {
+        error_set(error, ERROR_USAGE,
+                  "%s: there is a profile \"%.*s\" already; allowed: a name of its own", name,
+                  SPAN_FORMAT(profile->name));
+        profile_destroy(profile);
+        return NULL;
     }
     connectors->profiles = mem_resize(connectors->profiles, (connectors->profile_count + 1) *
                                                                 sizeof(*connectors->profiles));
     connectors->profiles[connectors->profile_count++] = profile;
-    return true;
+    return profile;
 }
 
-/* The latest of this name; NULL with the names of all when there is none. */
+/* NULL with the names of all when there is none of this name. */
 static const struct profile *profile_named(const struct connectors *connectors, const char *name,
                                            struct error *error)
 {
     struct buffer known = {0};
-    for (size_t i = connectors->profile_count; i > 0; i--) {
-        if (span_is(connectors->profiles[i - 1]->name, name)) {
-            return connectors->profiles[i - 1];
-        }
+    const struct profile *found = find_profile(connectors, span_of(name));
+    if (found != NULL) {
+        return found;
     }
     for (size_t i = 0; i < connectors->profile_count; i++) {
         buffer_put_text(&known, i == 0 ? "" : ", ");
@@ -197,7 +216,6 @@ bool connectors_add_service(struct connectors *connectors, const struct service_
                                                                 sizeof(*connectors->services));
     connectors->services[connectors->service_count++] = service;
     lookup_put(&connectors->services_by_name, &service->by_name, span_of(service->name), service);
-    engine_add_service(connectors->engine, service);
     return true;
 }
 
@@ -262,6 +280,9 @@ bool connectors_start(struct connectors *connectors, int wake_fd, struct error *
     sigset_t all, before;
     CHECK(!connectors->is_started);
     connectors->wake_fd = wake_fd;
+    for (size_t i = 0; i < connectors->service_count; i++) {
+        engine_add_service(connectors->engine, connectors->services[i]);
+    }
     sigfillset(&all); /* signals are for the main thread */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int result = pthread_create(&connectors->thread, NULL, thread_main, connectors);
@@ -273,44 +294,36 @@ bool connectors_start(struct connectors *connectors, int wake_fd, struct error *
 
 /* --- questions and reports, from other threads --- */
 
-/* What is answered without asking: NULL, or why. */
-static const char *answer_at_once(struct question *question, size_t open_count)
+/* Of what nobody can be asked. */
+static void answer_at_once(struct connectors *connectors, struct question *question)
 {
-    struct service_report *report = &question->answer.report;
-    bool has_profile = question->service != NULL && question->service->profile != NULL;
-    if (has_profile && open_count < QUESTIONS_MAX) {
-        return NULL;
-    }
-    report->verdict = has_profile ? ANSWER_UNREACHABLE : ANSWER_NO_PROFILE;
-    report->outcome = has_profile ? OUTCOME_UNKNOWN : OUTCOME_UNSUPPORTED;
-    return has_profile ? "too_many_questions" : "no_profile";
+    question->answer.report.verdict = ANSWER_NO_PROFILE;
+    question->answer.report.outcome = OUTCOME_UNSUPPORTED;
+    answer_set_word(&question->answer, SPAN("no_profile"));
+    TAILQ_INSERT_TAIL(&connectors->answered, question, links);
+    wake_taker(connectors);
 }
 
-void connectors_ask(struct connectors *connectors, const struct effect_request *request)
+bool connectors_ask(struct connectors *connectors, const struct effect_request *request)
 {
     CHECK(request->kind == EFFECT_ASK || request->kind == EFFECT_CANCEL);
-    bool is_answered = false;
     pthread_mutex_lock(&connectors->mutex);
-    if (lookup_find(&connectors->open, request->id) == NULL) {
+    bool is_known = lookup_find(&connectors->open, request->id) != NULL;
+    bool is_taken = is_known || connectors->open.count < QUESTIONS_MAX;
+    if (is_taken && !is_known) {
         struct service *service = service_named(connectors, request->service);
         struct question *question =
             question_create(request, service, connectors->config.question_ms);
-        const char *word = answer_at_once(question, connectors->open.count);
-        is_answered = word != NULL;
         lookup_put(&connectors->open, &question->by_id, question->request.id, question);
-        if (is_answered) {
-            answer_set_word(&question->answer, span_of(word));
-            TAILQ_INSERT_TAIL(&connectors->answered, question, links);
+        if (service == NULL || service->profile == NULL) {
+            answer_at_once(connectors, question);
         } else {
             TAILQ_INSERT_TAIL(&connectors->incoming, question, links);
+            engine_wake(connectors->engine);
         }
     }
     pthread_mutex_unlock(&connectors->mutex);
-    if (is_answered) {
-        wake_taker(connectors);
-    } else {
-        engine_wake(connectors->engine);
-    }
+    return is_taken;
 }
 
 bool connectors_take_report(struct connectors *connectors, struct service_report *out)

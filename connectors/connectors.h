@@ -34,12 +34,14 @@ struct connectors_config {
 
 /* The profiles that Salvor ships (comfyui) are loaded already. The caller owns the result. */
 struct connectors *connectors_create(const struct connectors_config *config);
-/* Loads a profile from YAML text; `name` is for messages ("profiles/comfyui.yaml"). On failure the
- * error names file, line, and what was allowed. A later profile of the same name takes the place of
- * an earlier one. Profiles first, then services, then the start. */
-__attribute__((warn_unused_result)) bool connectors_add_profile(struct connectors *connectors,
-                                                                const char *name, struct span yaml,
-                                                                struct error *error);
+struct profile;
+/* Loads a profile from YAML text; `name` is for messages ("profiles/comfyui.yaml"). NULL on
+ * failure, which one of a name that is there already is too: the error names file, line, and what
+ * was allowed, and `problems`, unless NULL, gets all mistakes of the text, a line each. The result
+ * is the connectors'. Profiles first, then services, then the start. */
+__attribute__((warn_unused_result)) const struct profile *
+connectors_add_profile(struct connectors *connectors, const char *name, struct span yaml,
+                       struct buffer *problems, struct error *error);
 __attribute__((warn_unused_result)) bool
 connectors_add_service(struct connectors *connectors, const struct service_config *service,
                        struct error *error);
@@ -57,8 +59,10 @@ struct service_check {
     struct span variant;  /* of the profile, as chosen by its probe; empty: it has one form */
     bool is_reachable;    /* the health request, else the status request, was replied to */
     uint64_t http, latency_ms;
-    struct span word;             /* what went wrong; empty: nothing */
-    enum answer_verdict stranger; /* what it says of a job that cannot exist: should be not_found */
+    struct span word; /* what went wrong; empty: nothing, and if it is not reachable either, nothing
+                         was sent */
+    enum answer_verdict stranger; /* what it says of a job that cannot exist: should be not_found;
+                                     NONE: it is asked only where its jobs or workers say */
 };
 /* Asks the service about itself, for `salvor check`: blocks for at most twice question_ms; not
  * while the thread runs. False when there is no such service. */
@@ -70,8 +74,9 @@ __attribute__((warn_unused_result)) bool connectors_start(struct connectors *con
                                                           int wake_fd, struct error *error);
 /* Copies the request, an ask or a cancel, and queues it; any thread. A question that is already
  * under way under the same id is not asked twice. Every question gets exactly one report, in
- * bounded time, unless the connectors are destroyed first. */
-void connectors_ask(struct connectors *connectors, const struct effect_request *request);
+ * bounded time, unless the connectors are destroyed first. False, and nothing was taken: as many
+ * questions as they hold have not been reported yet; ask again in a moment. */
+bool connectors_ask(struct connectors *connectors, const struct effect_request *request);
 /* False when no report waits. One taker; the texts live until the next call. */
 bool connectors_take_report(struct connectors *connectors, struct service_report *out);
 /* Stops the thread, drops what is under way. Accepts NULL. */

@@ -5,6 +5,24 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
+struct share *share_create(struct service *service, uint64_t now_ms)
+{
+    struct share *share = mem_zero(sizeof(*share));
+    share->service = service;
+    share->bucket = bucket_create(service->rate_per_s, now_ms);
+    for (size_t i = 0; i < ENDPOINT_STANDINGS; i++) {
+        TAILQ_INIT(&share->ready[i]);
+    }
+    TAILQ_INIT(&share->replied);
+    return share;
+}
+
+void share_destroy(struct share *share)
+{
+    CHECK(TAILQ_EMPTY(&share->replied));
+    mem_free(share);
+}
+
 struct span url_authority(struct span url)
 {
     size_t slashes = 0, size = 0;
@@ -52,7 +70,7 @@ void endpoint_review(struct endpoint *endpoint, uint64_t per_host, uint64_t now_
     bool is_ready = !TAILQ_EMPTY(&endpoint->queue) && endpoint->active < per_host &&
                     now_ms >= endpoint->paused_until && breaker_may_send(&endpoint->breaker);
     if (is_ready && !endpoint->is_ready) {
-        TAILQ_INSERT_TAIL(&endpoint->service->ready[endpoint->standing], endpoint, turn);
+        TAILQ_INSERT_TAIL(&endpoint->service->share->ready[endpoint->standing], endpoint, turn);
         endpoint->is_ready = true;
     } else if (!is_ready) {
         endpoint_unready(endpoint);
@@ -62,7 +80,7 @@ void endpoint_review(struct endpoint *endpoint, uint64_t per_host, uint64_t now_
 void endpoint_unready(struct endpoint *endpoint)
 {
     if (endpoint->is_ready) {
-        TAILQ_REMOVE(&endpoint->service->ready[endpoint->standing], endpoint, turn);
+        TAILQ_REMOVE(&endpoint->service->share->ready[endpoint->standing], endpoint, turn);
         endpoint->is_ready = false;
     }
 }
@@ -77,9 +95,8 @@ void endpoint_set_standing(struct endpoint *endpoint, enum endpoint_standing sta
 
 void endpoint_pause(struct endpoint *endpoint, uint64_t pause_ms, uint64_t now_ms)
 {
-    uint64_t until = now_ms + (pause_ms < RETRY_AFTER_MS_MAX ? pause_ms : RETRY_AFTER_MS_MAX);
-    if (until > endpoint->paused_until) {
-        endpoint->paused_until = until;
+    if (now_ms + pause_ms > endpoint->paused_until) {
+        endpoint->paused_until = now_ms + pause_ms;
     }
 }
 

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "connectors/engine_parts.h"
 
+#define HEARING_MS 10 /* of replies, before the network has its turn again */
+
 struct engine *engine_create(const struct connectors_config *config,
                              const struct engine_events *events)
 {
@@ -32,11 +34,22 @@ static void on_token(void *context, void *owner)
 
 void engine_add_service(struct engine *engine, struct service *service)
 {
-    CHECK(TAILQ_EMPTY(&engine->held));
+    CHECK(TAILQ_EMPTY(&engine->held) && service->share == NULL);
     engine->services =
         mem_resize(engine->services, (engine->service_count + 1) * sizeof(*engine->services));
     engine->services[engine->service_count++] = service;
-    service->alarm = (struct alarm){.ring = on_token};
+    service->share = share_create(service, clock_boot_ms());
+    service->share->alarm = (struct alarm){.ring = on_token};
+}
+
+static void free_sent(struct engine *engine, struct task_list *tasks)
+{
+    while (!TAILQ_EMPTY(tasks)) {
+        struct task *task = TAILQ_FIRST(tasks);
+        TAILQ_REMOVE(tasks, task, links);
+        task->endpoint->active--;
+        task_destroy(engine, task);
+    }
 }
 
 void engine_destroy(struct engine *engine)
@@ -45,13 +58,15 @@ void engine_destroy(struct engine *engine)
         return;
     }
     transport_destroy(engine->transport); /* nobody hears of what was under way */
-    while (!TAILQ_EMPTY(&engine->active)) {
-        struct task *task = TAILQ_FIRST(&engine->active);
-        TAILQ_REMOVE(&engine->active, task, links);
-        task->endpoint->active--;
-        task_destroy(engine, task);
+    free_sent(engine, &engine->active);
+    for (size_t i = 0; i < engine->service_count; i++) {
+        free_sent(engine, &engine->services[i]->share->replied);
     }
     engine_free_endpoints(engine);
+    for (size_t i = 0; i < engine->service_count; i++) {
+        share_destroy(engine->services[i]->share);
+        engine->services[i]->share = NULL;
+    }
     while (!TAILQ_EMPTY(&engine->held)) {
         struct question *question = TAILQ_FIRST(&engine->held);
         TAILQ_REMOVE(&engine->held, question, lives);
@@ -154,7 +169,7 @@ void engine_advance(struct engine *engine, struct question *question, enum quest
     CHECK(question->task == NULL);
     while (next == QUESTION_GO_ON) {
         bool has_form = question->variant != NULL || question->phase == QUESTION_OF_HEALTH;
-        next = has_form ? queue_due(engine, question) : variant_choose(engine, question);
+        next = has_form ? queue_due(engine, question) : variant_begin(engine, question);
     }
     if (next == QUESTION_PAUSE) {
         uint64_t now_ms = clock_boot_ms();
@@ -193,24 +208,31 @@ void engine_ask(struct engine *engine, struct question *question)
 
 /* --- whose turn it is --- */
 
-/* Sends one request of the service; false when none may be sent. */
-static bool service_send(struct engine *engine, struct service *service)
+/* A service may have twice as many requests under way as stay free: one gets two thirds, two get
+ * two fifths each, and however many of them hang at once, there is room for yet another. */
+static bool may_have_more(const struct engine *engine, const struct share *share)
 {
-    struct endpoint *proven = TAILQ_FIRST(&service->ready[ENDPOINT_PROVEN]);
+    return share->active < 2 * (ACTIVE_MAX - engine->active_count);
+}
+
+/* Sends one request of the service; false when none may be sent. */
+static bool send_one(struct engine *engine, struct share *share)
+{
+    struct endpoint *proven = TAILQ_FIRST(&share->ready[ENDPOINT_PROVEN]);
     struct endpoint *unproven = engine->active_count < ACTIVE_MAX / 2
-                                    ? TAILQ_FIRST(&service->ready[ENDPOINT_UNPROVEN])
+                                    ? TAILQ_FIRST(&share->ready[ENDPOINT_UNPROVEN])
                                     : NULL;
-    bool is_provens_turn = unproven == NULL || (proven != NULL && service->is_provens_turn);
+    bool is_provens_turn = unproven == NULL || (proven != NULL && share->is_provens_turn);
     struct endpoint *endpoint = is_provens_turn ? proven : unproven;
-    if (endpoint == NULL || engine->active_count == ACTIVE_MAX) {
+    if (endpoint == NULL || !may_have_more(engine, share)) {
         return false;
     }
     uint64_t now_ms = clock_boot_ms();
-    if (!bucket_take(&service->bucket, now_ms)) {
-        alarms_set(&engine->alarms, &service->alarm, now_ms + bucket_wait_ms(&service->bucket));
+    if (!bucket_take(&share->bucket, now_ms)) {
+        alarms_set(&engine->alarms, &share->alarm, now_ms + bucket_wait_ms(&share->bucket));
         return false;
     }
-    service->is_provens_turn = !is_provens_turn;
+    share->is_provens_turn = !is_provens_turn;
     task_send(engine, endpoint);
     return true;
 }
@@ -221,16 +243,41 @@ static void send_all(struct engine *engine)
         was_sent = false;
         for (size_t i = 0; i < engine->service_count; i++) {
             engine->turn = (engine->turn + 1) % engine->service_count;
-            was_sent = service_send(engine, engine->services[engine->turn]) || was_sent;
+            was_sent = send_one(engine, engine->services[engine->turn]->share) || was_sent;
         }
+    }
+}
+
+/* --- whose turn it is to be heard --- */
+
+/* Of each service one reply after the other, so that nobody's large ones hold up the others. Whose
+ * reply took long rests for as long: meanwhile the network moves on, and others are heard. */
+static void hear_replies(struct engine *engine)
+{
+    uint64_t begin_ms = clock_boot_ms(), now_ms = begin_ms;
+    size_t passed = 0; /* services in a row of which nothing is to be heard */
+    while (passed < engine->service_count && now_ms - begin_ms < HEARING_MS) {
+        engine->hearing_turn = (engine->hearing_turn + 1) % engine->service_count;
+        struct share *share = engine->services[engine->hearing_turn]->share;
+        if (TAILQ_EMPTY(&share->replied) || now_ms < share->rests_until) {
+            passed++;
+            continue;
+        }
+        passed = 0;
+        task_hear(engine, TAILQ_FIRST(&share->replied));
+        uint64_t end_ms = clock_boot_ms(), used_ms = end_ms - now_ms;
+        share->rests_until = used_ms > HEARING_MS ? end_ms + used_ms : 0;
+        now_ms = end_ms;
     }
 }
 
 void engine_run(struct engine *engine, uint64_t wait_ms)
 {
+    hear_replies(engine);
     do {
         send_all(engine);
     } while (alarms_ring(&engine->alarms, clock_boot_ms(), engine));
-    transport_run(engine->transport, alarms_wait_ms(&engine->alarms, clock_boot_ms(), wait_ms),
+    uint64_t most_ms = engine->replied_count == 0 || wait_ms == 0 ? wait_ms : 1;
+    transport_run(engine->transport, alarms_wait_ms(&engine->alarms, clock_boot_ms(), most_ms),
                   task_on_reply, engine);
 }

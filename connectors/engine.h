@@ -12,7 +12,7 @@
 #include "connectors/question.h"
 
 #define ACTIVE_MAX           512 /* requests under way, of all services */
-#define SHARED_QUESTIONS_MAX 512 /* that one reply serves: judging them must not hold up others */
+#define SHARED_QUESTIONS_MAX 512 /* that one reply serves */
 
 struct engine;
 

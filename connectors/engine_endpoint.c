@@ -106,7 +106,7 @@ const char *engine_admission(struct engine *engine, struct endpoint *endpoint)
     return is_admitted ? NULL : "breaker_open";
 }
 
-static void pause(struct engine *engine, struct endpoint *endpoint, uint64_t pause_ms)
+static void pause_endpoint(struct engine *engine, struct endpoint *endpoint, uint64_t pause_ms)
 {
     endpoint_pause(endpoint, pause_ms, clock_boot_ms());
     alarms_set(&engine->alarms, &endpoint->alarm, endpoint->paused_until);
@@ -120,17 +120,15 @@ void engine_judge_endpoint(struct engine *engine, const struct task *task,
     bool is_patient =
         reply->retry_after_ms > 0 && (is_unwilling || reply->http == 429 || reply->http == 503);
     if (is_patient) {
-        pause(engine, endpoint, reply->retry_after_ms);
+        pause_endpoint(engine, endpoint, reply->retry_after_ms);
     }
     /* Whoever names the time of return is alive. */
     bool is_failure =
         reply->end == TRANSPORT_NO_REPLY || (is_unwilling && reply->http >= 500 && !is_patient);
     if (reply->end == TRANSPORT_REFUSED) {
-        if (task->is_trial) {
-            breaker_untry(&endpoint->breaker);
-        }
+        breaker_untry(&endpoint->breaker, task->trial);
     } else if (is_failure) {
-        breaker_fail(&endpoint->breaker, task->is_trial, clock_boot_ms());
+        breaker_fail(&endpoint->breaker, task->trial, clock_boot_ms());
     } else {
         breaker_succeed(&endpoint->breaker);
     }

@@ -16,10 +16,12 @@ struct engine {
     size_t service_count;
     size_t turn; /* index of the service that sends first */
     struct lookup endpoints;
-    struct endpoint_list uses; /* all of them, owned; least lately used first */
-    struct lookup shared;      /* queued tasks that further questions may join */
-    struct task_list active;   /* owned; sent */
-    size_t active_count;
+    struct endpoint_list uses;   /* all of them, owned; least lately used first */
+    struct lookup shared;        /* queued tasks that further questions may join */
+    struct task_list active;     /* owned; sent */
+    size_t active_count;         /* of these, and of those replied to and not heard */
+    size_t replied_count;        /* these, of all services */
+    size_t hearing_turn;         /* index of the service that is heard first */
     TAILQ_HEAD(, question) held; /* owned */
     struct alarms alarms;
     struct cache cache;
@@ -62,7 +64,10 @@ struct task *task_find_shared(struct engine *engine, const struct service *servi
 void task_share(struct engine *engine, struct task *task);
 void task_join(struct engine *engine, struct task *task, struct question *question);
 void task_send(struct engine *engine, struct endpoint *endpoint);
+/* Sent: `reply`, the transport's or the task's own refusal, waits to be heard. */
 void task_on_reply(void *context, void *owner, const struct transport_reply *reply);
+/* Has those who wait for the reply hear it: all of them, or as many as may be in one turn. */
+void task_hear(struct engine *engine, struct task *task);
 /* All who wait for what the endpoint has not sent yet are told why nothing will be. */
 void task_fail_queued(struct engine *engine, struct endpoint *endpoint, const char *word);
 /* Of a question: it has waited or lasted too long, or its pause is over. */
@@ -73,8 +78,8 @@ struct question *task_take_question(struct engine *engine, struct task *task);
 
 /* --- engine_variant.c --- */
 
-/* Finds the variant that the question is asked in, or has it wait for a probe. */
-enum question_next variant_choose(struct engine *engine, struct question *question);
+/* Begins the question in the variant that its endpoint speaks, or has it wait for a probe. */
+enum question_next variant_begin(struct engine *engine, struct question *question);
 /* Takes the end of a probe. */
 void variant_probed(struct engine *engine, struct task *task, const struct transport_reply *reply);
 

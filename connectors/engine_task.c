@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The engine's requests: queued, joined by those whom one reply serves, sent, heard. */
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -8,6 +10,7 @@
 /* A question ends by itself so long after its time, should the request not have ended it: where one
  * reply serves several, each has its own time. */
 #define ALARM_SLACK_MS 50
+#define HEAR_MS        5 /* of one reply, or as long as it took to open: then others have a turn */
 
 struct task *task_create(struct engine *engine, struct endpoint *endpoint,
                          const struct profile_request *request,
@@ -166,8 +169,14 @@ static uint64_t start_clocks(struct engine *engine, struct task *task)
     return longest_ms;
 }
 
+static bool holds_secret(struct span text)
+{
+    return span_holds(text, SPAN("{token}")) || span_holds(text, SPAN("{env:")) ||
+           span_holds(text, SPAN("{file:"));
+}
+
 /* NULL, or why it can not be sent: static, or in `error`. */
-static const char *send(struct engine *engine, struct task *task, struct error *error)
+static const char *send_request(struct engine *engine, struct task *task, struct error *error)
 {
     const struct service *service = task->endpoint->service;
     const struct profile *profile = service->profile;
@@ -175,7 +184,9 @@ static const char *send(struct engine *engine, struct task *task, struct error *
     struct buffer headers[PROFILE_HEADERS_MAX] = {0};
     struct span lines[PROFILE_HEADERS_MAX] = {0};
     const char *word = NULL;
+    bool has_secret = holds_secret(task->request->target);
     for (size_t i = 0; i < profile->header_count && word == NULL; i++) {
+        has_secret = has_secret || holds_secret(profile->headers[i]);
         bool is_filled =
             template_render(profile->headers[i], TEMPLATE_HEADER, &variables, &headers[i], error);
         lines[i] = buffer_span(&headers[i]);
@@ -187,11 +198,14 @@ static const char *send(struct engine *engine, struct task *task, struct error *
         .body = buffer_span(&task->body),
         .headers = lines,
         .header_count = profile->header_count,
+        .has_secret = has_secret,
+        .base = service->base,
         .allow = &service->allow,
         .ca_file = service->ca_file,
         .unix_socket = service->unix_socket,
         .is_fresh = task->is_cancel,
         .body_max = profile->body_max,
+        .bodies = &service->share->bodies,
         .timeout_ms = start_clocks(engine, task),
         .owner = task,
     };
@@ -203,63 +217,108 @@ static const char *send(struct engine *engine, struct task *task, struct error *
     return word;
 }
 
+/* False when nobody is left who has time for the request. */
+static bool end_the_late(struct engine *engine, struct task *task)
+{
+    struct question *question, *following;
+    for (question = TAILQ_FIRST(&task->questions); question != NULL; question = following) {
+        following = TAILQ_NEXT(question, links);
+        if (question_is_late(question)) {
+            leave(engine, question);
+            engine_fail(engine, question, "timeout");
+        }
+    }
+    return !TAILQ_EMPTY(&task->questions);
+}
+
 void task_send(struct engine *engine, struct endpoint *endpoint)
 {
     struct task *task = TAILQ_FIRST(&endpoint->queue);
     CHECK(task != NULL && !TAILQ_EMPTY(&task->questions));
+    if (!end_the_late(engine, task)) {
+        unqueue(engine, task);
+        return;
+    }
     TAILQ_REMOVE(&endpoint->queue, task, links);
     TAILQ_INSERT_TAIL(&engine->active, task, links);
     unshare(engine, task);
     task->is_sent = true;
-    task->is_trial = breaker_send(&endpoint->breaker);
+    task->trial = breaker_send(&endpoint->breaker);
     endpoint->active++;
+    endpoint->service->share->active++;
     engine->active_count++;
     endpoint_unready(endpoint); /* the others have their turn first */
     engine_review(engine, endpoint);
     struct error error = {0};
-    const char *word = send(engine, task, &error);
+    const char *word = send_request(engine, task, &error);
     if (word != NULL) {
-        const struct transport_reply refused = {.end = TRANSPORT_REFUSED, .word = word};
-        task_on_reply(engine, task, &refused);
+        snprintf(task->refusal_word, sizeof(task->refusal_word), "%s", word);
+        task->refusal =
+            (struct transport_reply){.end = TRANSPORT_REFUSED, .word = task->refusal_word};
+        task_on_reply(engine, task, &task->refusal);
     }
 }
 
 /* --- hearing --- */
 
-static void hear(struct engine *engine, struct task *task, const struct transport_reply *reply)
+void task_on_reply(void *context, void *owner, const struct transport_reply *reply)
+{
+    struct engine *engine = context;
+    struct task *task = owner;
+    task->reply = reply;
+    TAILQ_REMOVE(&engine->active, task, links);
+    TAILQ_INSERT_TAIL(&task->endpoint->service->share->replied, task, links);
+    engine->replied_count++;
+}
+
+/* The endpoint is judged by what the first one hears: what all of them do next depends on it. The
+ * reply is opened anew in each turn, so that no more than one is open at a time. */
+static void hear_some(struct engine *engine, struct task *task)
 {
     struct endpoint *endpoint = task->endpoint;
-    uint64_t now_ms = clock_boot_ms();
-    struct heard heard = heard_open(reply);
-    struct question *question;
-    TAILQ_FOREACH(question, &task->questions, links)
-    {
-        question->next = question_hear(question, &heard, now_ms);
-    }
+    uint64_t begin_ms = clock_boot_ms();
+    struct heard heard = heard_open(task->reply);
+    uint64_t now_ms = clock_boot_ms(), opened_ms = now_ms - begin_ms;
+    uint64_t until_ms = now_ms + (opened_ms > HEAR_MS ? opened_ms : HEAR_MS);
+    do {
+        struct question *question = task_take_question(engine, task);
+        enum question_next next = question != NULL ? question_hear(question, &heard, now_ms)
+                                                   : QUESTION_NEXT_NONE; /* all have given up */
+        if (!task->is_judged) {
+            task->is_judged = true;
+            engine_judge_endpoint(engine, task, task->reply, heard.is_unwilling);
+        }
+        if (question != NULL) {
+            engine_advance(engine, question, next);
+        }
+        now_ms = clock_boot_ms();
+    } while (!TAILQ_EMPTY(&task->questions) && now_ms < until_ms);
     heard_close(&heard);
     if (heard.is_sure) {
         endpoint->doubts = 0;
     } else if (heard.is_doubtful) {
         endpoint->doubts++;
     }
-    /* First the endpoint: what the questions do next depends on it. */
-    engine_judge_endpoint(engine, task, reply, heard.is_unwilling);
-    while ((question = task_take_question(engine, task)) != NULL) {
-        engine_advance(engine, question, question->next);
-    }
 }
 
-void task_on_reply(void *context, void *owner, const struct transport_reply *reply)
+void task_hear(struct engine *engine, struct task *task)
 {
-    struct engine *engine = context;
-    struct task *task = owner;
     struct endpoint *endpoint = task->endpoint;
-    TAILQ_REMOVE(&engine->active, task, links);
-    engine->active_count--;
+    struct share *share = endpoint->service->share;
     if (task->probed != NULL) {
-        variant_probed(engine, task, reply);
+        variant_probed(engine, task, task->reply);
     } else {
-        hear(engine, task, reply);
+        hear_some(engine, task);
+    }
+    if (!TAILQ_EMPTY(&task->questions)) {
+        return;
+    }
+    TAILQ_REMOVE(&share->replied, task, links);
+    engine->replied_count--;
+    engine->active_count--;
+    share->active--;
+    if (task->reply != &task->refusal) {
+        transport_release(engine->transport, task->reply);
     }
     task_destroy(engine, task);
     endpoint->active--; /* last: until then it is not idle and can not be forgotten */

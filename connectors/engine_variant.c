@@ -23,9 +23,9 @@ static const struct profile_variant *candidate(const struct profile *profile, si
     return NULL;
 }
 
-/* The endpoint that the form's probe goes to; NULL with a word in `error` when it can not be
- * probed. What is sent is left in the question's URL and in `body`. */
-static struct endpoint *find_endpoint(struct engine *engine, struct question *question,
+/* Fills in the form's probe: what is sent is left in the question's URL and in `body`. The endpoint
+ * that it goes to; NULL with a word in `error` when that can not be probed. */
+static struct endpoint *prepare_probe(struct engine *engine, struct question *question,
                                       const struct profile_variant *variant, struct buffer *body,
                                       struct error *error)
 {
@@ -52,7 +52,7 @@ static struct task *create_probe(struct engine *engine, struct endpoint *endpoin
     return endpoint->probe;
 }
 
-enum question_next variant_choose(struct engine *engine, struct question *question)
+enum question_next variant_begin(struct engine *engine, struct question *question)
 {
     const struct profile *profile = question->service->profile;
     const struct profile_variant *first = candidate(profile, 0);
@@ -63,7 +63,7 @@ enum question_next variant_choose(struct engine *engine, struct question *questi
         return question_begin(question, first);
     }
     enum question_next next = QUESTION_NEXT_NONE;
-    struct endpoint *endpoint = find_endpoint(engine, question, first, &body, &error);
+    struct endpoint *endpoint = prepare_probe(engine, question, first, &body, &error);
     const struct profile_variant *known =
         endpoint != NULL ? endpoint_variant(endpoint, clock_boot_ms()) : NULL;
     if (endpoint == NULL) {
@@ -143,7 +143,7 @@ void variant_probed(struct engine *engine, struct task *task, const struct trans
     if (choice.chosen != NULL) {
         keep_choice(engine, endpoint, choice.chosen);
     } else if (choice.next != NULL) {
-        struct endpoint *same = find_endpoint(engine, question, choice.next, &body, &error);
+        struct endpoint *same = prepare_probe(engine, question, choice.next, &body, &error);
         further = same != NULL ? create_probe(engine, same, question, choice.next, &body) : NULL;
     }
     while ((question = task_take_question(engine, task)) != NULL) {

@@ -8,15 +8,16 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "connectors/bucket.h"
 #include "connectors/profile_reader.h"
 
 #define PROFILE_KEYS                                                              \
     "profile, volatile, ids, id_characters, retention_ms, rate_per_s, max_body, " \
     "headers, health, result, word, variants, status, cancel"
 #define VARIANT_KEYS     "name, probe, status, cancel, result, word"
+#define NAME_SIZE_MAX    128
 #define NAME_ALLOWED     "1 to 128 printable characters without blanks"
 #define RETENTION_MS_MAX (UINT64_C(10) * 365 * 24 * 3600 * 1000)
-#define RATE_MAX         100000
 
 /* Salvor sends these itself, or must not send them: they would move the request or its end. */
 static const char *const headers_kept[] = {
@@ -143,21 +144,12 @@ static void read_pointer(struct profile_reader *reader, const struct yaml_node *
     }
 }
 
-static bool is_name(struct span text)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] <= ' ' || text.data[i] > '~') {
-            return false;
-        }
-    }
-    return text.size > 0 && text.size <= 128;
-}
-
 static void read_name(struct profile_reader *reader, const struct yaml_node *node, const char *key,
                       struct span *out)
 {
     const struct yaml_node *name = profile_need(reader, node, key, YAML_KIND_SCALAR, NAME_ALLOWED);
-    if (name != NULL && !is_name(name->text)) {
+    if (name != NULL &&
+        (name->text.size == 0 || name->text.size > NAME_SIZE_MAX || !span_is_solid(name->text))) {
         profile_problem(reader, name, "a name is " NAME_ALLOWED);
     } else if (name != NULL) {
         *out = arena_copy(&reader->profile->arena, name->text);
@@ -198,16 +190,6 @@ static bool is_header_name(struct span name)
     return is_token;
 }
 
-static bool is_header_text(struct span text)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        if ((unsigned char)text.data[i] < ' ' || text.data[i] == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void read_headers(struct profile_reader *reader, const struct yaml_node *root)
 {
     struct profile *profile = reader->profile;
@@ -228,7 +210,7 @@ static void read_headers(struct profile_reader *reader, const struct yaml_node *
         } else if (node->kind != YAML_KIND_SCALAR || node->text.size == 0) {
             profile_problem(reader, node,
                             "a header is one text; one that begins with { goes in quotes");
-        } else if (!is_header_text(node->text)) {
+        } else if (!span_is_line(node->text)) {
             profile_problem(reader, node,
                             "a header holds a control byte; allowed: one line of text");
         } else {
@@ -256,7 +238,7 @@ static void read_head(struct profile_reader *reader, const struct yaml_node *roo
     profile->are_ids_reused = read_truth(reader, ids, "ids", "unique", "reused");
     read_id_characters(reader, root);
     profile_read_number(reader, root, "retention_ms", 1, RETENTION_MS_MAX, &profile->retention_ms);
-    profile_read_number(reader, root, "rate_per_s", 1, RATE_MAX, &profile->rate_per_s);
+    profile_read_number(reader, root, "rate_per_s", 1, BUCKET_RATE_MAX, &profile->rate_per_s);
     profile_read_number(reader, root, "max_body", 1, PROFILE_BODY_MAX, &profile->body_max);
     read_headers(reader, root);
 }
@@ -362,7 +344,8 @@ static void read_profile(struct profile_reader *reader, struct span yaml)
     arena_fini(&tree);
 }
 
-struct profile *profile_load(const char *file, struct span yaml, struct error *error)
+struct profile *profile_load(const char *file, struct span yaml, struct buffer *problems,
+                             struct error *error)
 {
     struct profile_reader reader = {.profile = mem_zero(sizeof(struct profile)), .file = file};
     read_profile(&reader, yaml);
@@ -377,21 +360,14 @@ struct profile *profile_load(const char *file, struct span yaml, struct error *e
             error_set(error, ERROR_USAGE, "%.*s (and %s more)",
                       (int)first.size < room ? (int)first.size : room, first.data, more.text);
         }
+        if (problems != NULL) {
+            buffer_put_span(problems, buffer_span(&reader.problems));
+        }
         profile_destroy(reader.profile);
         reader.profile = NULL;
     }
     buffer_fini(&reader.problems);
     return reader.profile;
-}
-
-size_t profile_problems(const char *file, struct span yaml, struct buffer *out)
-{
-    struct profile_reader reader = {.profile = mem_zero(sizeof(struct profile)), .file = file};
-    read_profile(&reader, yaml);
-    buffer_put_span(out, buffer_span(&reader.problems));
-    profile_destroy(reader.profile);
-    buffer_fini(&reader.problems);
-    return reader.problem_count;
 }
 
 void profile_destroy(struct profile *profile)

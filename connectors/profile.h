@@ -25,9 +25,10 @@ struct profile_request {
     struct span body;
     struct rule *rules;
     size_t rule_count;
-    const struct rule_term *identity; /* must hold in a reply about the job, else the id was given
-                                         to another job; NULL: none */
-    uint32_t confirm_count;           /* status: completed must be said so often; 0: once */
+    const struct rule_term *identity; /* must hold in a reply about the job, else the reply is about
+                                         another one; NULL: none */
+    uint32_t confirm_count;           /* status: that the job ended, or is not there, must be said
+                                         so often; 0: once */
     uint64_t confirm_ms;              /* between two of them */
     bool is_global;                   /* cancel: it may hit other jobs too */
     bool only_pending, only_running;  /* cancel: sent only while the status says so */
@@ -66,12 +67,11 @@ struct profile {
 };
 
 /* `file` is for messages alone. NULL on error (USAGE), whose message names the file, the line, what
- * is wrong and what is allowed, of the first mistake, and how many more there are; the caller owns
- * the profile. */
-struct profile *profile_load(const char *file, struct span yaml, struct error *error);
-/* All mistakes, a line each as in profile_load's message, up to PROFILE_PROBLEMS_MAX. Result: how
- * many there are. */
-size_t profile_problems(const char *file, struct span yaml, struct buffer *out);
+ * is wrong and what is allowed, of the first mistake, and how many more there are; `problems`,
+ * unless NULL, then gets a line for each, up to PROFILE_PROBLEMS_MAX. The caller owns the profile.
+ */
+struct profile *profile_load(const char *file, struct span yaml, struct buffer *problems,
+                             struct error *error);
 /* Accepts NULL. */
 void profile_destroy(struct profile *profile);
 

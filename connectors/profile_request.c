@@ -30,17 +30,6 @@ static enum http_method method_named(struct span text)
     return HTTP_NONE;
 }
 
-/* Printable ASCII without blanks: what a URL consists of. */
-static bool is_target(struct span text)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] <= ' ' || text.data[i] > '~') {
-            return false;
-        }
-    }
-    return text.size > 0;
-}
-
 /* "GET /queue", "POST /status", "DELETE {cancel_url}". */
 static void read_target(struct profile_reader *reader, const struct yaml_node *node,
                         enum rule_purpose purpose, struct profile_request *request)
@@ -50,7 +39,8 @@ static void read_target(struct profile_reader *reader, const struct yaml_node *n
     request->is_absolute = starts_with(target, "{status_url}") ||
                            starts_with(target, "{cancel_url}") ||
                            starts_with(target, "{result_url}");
-    bool is_good = is_target(target) && (request->is_absolute || target.data[0] == '/');
+    bool is_good =
+        target.size > 0 && span_is_solid(target) && (request->is_absolute || target.data[0] == '/');
     if (request->method == HTTP_NONE || !is_good) {
         profile_problem(reader, node,
                         "\"%.60s\" is no request; allowed: GET, POST, PUT or DELETE, a blank, "

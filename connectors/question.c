@@ -101,6 +101,11 @@ uint64_t question_time_left(const struct question *question, uint64_t now_ms)
     return used_ms < question->time_left_ms ? question->time_left_ms - used_ms : 0;
 }
 
+bool question_is_late(const struct question *question)
+{
+    return question->time_used_ms > 0 && question->time_left_ms < QUESTION_LEAST_MS;
+}
+
 void question_stop_clock(struct question *question, uint64_t now_ms)
 {
     uint64_t left_ms = question_time_left(question, now_ms);
@@ -173,10 +178,8 @@ bool question_write(struct question *question, const struct profile_request *req
     if (!template_render(request->target, TEMPLATE_URL, &variables, &question->url, error)) {
         return false;
     }
-    for (size_t i = 0; i < question->url.size; i++) {
-        if (question->url.data[i] <= ' ' || question->url.data[i] > '~') {
-            return error_set(error, ERROR_REFUSED, "bad_url");
-        }
+    if (!span_is_solid(buffer_span(&question->url))) {
+        return error_set(error, ERROR_REFUSED, "bad_url");
     }
     return template_render(request->body, TEMPLATE_BODY, &variables, body, error);
 }

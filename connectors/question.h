@@ -6,11 +6,15 @@
 
 #include <sys/queue.h>
 
+#include "connectors/alarms.h"
 #include "connectors/answer.h"
 #include "connectors/service.h"
 #include "connectors/transport.h"
 
 #define QUESTION_WAIT_MS_MAX UINT64_C(86400000)
+/* With less time left, a further request would end as a time-out that is not its service's fault.
+ */
+#define QUESTION_LEAST_MS UINT64_C(100)
 
 enum question_phase {
     QUESTION_PHASE_NONE,
@@ -38,12 +42,12 @@ struct question {
     const struct profile_variant *variant;
     enum question_phase phase;
     size_t step;        /* index of the request that is due */
-    uint32_t confirmed; /* how often the request that is due has said completed */
-    struct buffer url;  /* of that request */
+    uint32_t confirmed; /* how often the request that is due has said `confirmed_verdict` */
+    enum answer_verdict confirmed_verdict;
+    struct buffer url; /* of that request */
     struct answer answer;
     /* The engine's: where it is, and its times. */
-    struct task *task;       /* whose reply it waits for; NULL: none */
-    enum question_next next; /* what that reply leads to */
+    struct task *task; /* whose reply it waits for; NULL: none */
     struct alarm alarm;
     uint64_t queued_ms;    /* since when it waits in the present queue */
     uint64_t wait_left_ms; /* of request.wait_ms */
@@ -76,6 +80,8 @@ void question_destroy(struct question *question);
 void question_start_clock(struct question *question, uint64_t now_ms);
 void question_stop_clock(struct question *question, uint64_t now_ms);
 uint64_t question_time_left(const struct question *question, uint64_t now_ms);
+/* Its time is nearly over: nothing is to be sent for it any more. */
+bool question_is_late(const struct question *question);
 
 /* GO_ON, or OVER when there is nothing to ask. Before question_due, unless it is about health. */
 enum question_next question_begin(struct question *question, const struct profile_variant *variant);

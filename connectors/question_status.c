@@ -2,8 +2,6 @@
  * What the replies to one question mean together. A decisive verdict counts at once, whatever
  * another request failed to say: its own rule proved it. "Not found" counts only when every request
  * said so. */
-#include <string.h>
-
 #include "base/check.h"
 #include "connectors/question_parts.h"
 
@@ -63,29 +61,21 @@ static struct judgement judge_status(const struct question *question, const stru
     const struct template_variables variables = question_variables(question);
     struct judgement judgement = rules_judge(RULE_OF_STATUS, request->rules, request->rule_count,
                                              &heard->opened, &variables);
-    if (request->identity == NULL || !verdict_is_decisive(judgement.verdict) ||
-        rule_term_holds(request->identity, &heard->opened, &variables)) {
+    if (request->identity == NULL || !verdict_is_decisive(judgement.verdict)) {
         return judgement;
     }
-    if (!rule_term_is_told(request->identity, &heard->opened, &variables)) {
-        return (struct judgement){.verdict = ANSWER_INCONCLUSIVE, .word = "no_identity"};
+    enum reply_owner owner = reply_owner(&heard->opened, request->identity, &variables);
+    if (owner == REPLY_OURS) {
+        return judgement;
     }
-    bool may_be_forgotten = profile->is_volatile || profile->are_ids_reused;
-    return (struct judgement){.verdict = ANSWER_NOT_FOUND,
-                              .flags = may_be_forgotten ? 1u << ANSWER_FLAG_EXPIRED : 0,
-                              .word = "id_reused"};
-}
-
-/* A URL that the profile put a secret into must not be told. */
-static bool holds_secret(struct span target)
-{
-    const struct span mark = SPAN("{env:");
-    for (; target.size >= mark.size; target.data++, target.size--) {
-        if (memcmp(target.data, mark.data, mark.size) == 0) {
-            return true;
-        }
+    /* Only where ids come back as other jobs' does another job under our id tell that ours has
+     * gone. Elsewhere the service, or what stands before it, is confused: that proves nothing. */
+    if (owner == REPLY_ANOTHERS && profile->are_ids_reused) {
+        return (struct judgement){
+            .verdict = ANSWER_NOT_FOUND, .flags = 1u << ANSWER_FLAG_EXPIRED, .word = "id_reused"};
     }
-    return false;
+    return (struct judgement){.verdict = ANSWER_INCONCLUSIVE,
+                              .word = owner == REPLY_ANOTHERS ? "other_id" : "no_identity"};
 }
 
 /* A job that completed, but whose result is not where it belongs, is completed all the same. */
@@ -101,7 +91,8 @@ static void tell_result(struct question *question, const struct heard *heard, un
         bool is_filled =
             template_render(variant->result, TEMPLATE_POINTER, &variables, &pointer, &ignored);
         CHECK(is_filled); /* it found the value just now */
-        bool is_secret = holds_secret(question_due(question)->target);
+        /* A URL that the profile put a secret into must not be told. */
+        bool is_secret = span_holds(question_due(question)->target, SPAN("{env:"));
         struct span url = is_secret ? SPAN_NONE : buffer_span(&question->url);
         answer_set_result(&question->answer, value, url, buffer_span(&pointer));
         buffer_fini(&pointer);
@@ -134,22 +125,42 @@ static void note_judgement(struct question *question, struct judgement judgement
     answer_set_flags(&question->answer, flags);
 }
 
+/* What reads that are not atomic may get wrong, that a job ended or is not there, is believed when
+ * it was said as often as the profile wants, each time the same. True when it has to be asked for
+ * once more; what can not be confirmed proves nothing. */
+static bool must_confirm(struct question *question, struct judgement *judgement, uint64_t now_ms)
+{
+    const struct profile_request *request = question_due(question);
+    enum answer_verdict verdict = judgement->verdict;
+    if (request->confirm_count == 0 ||
+        (verdict != ANSWER_NOT_FOUND && !verdict_is_final(verdict))) {
+        return false;
+    }
+    bool is_same = question->confirmed == 0 || question->confirmed_verdict == verdict;
+    question->confirmed_verdict = verdict;
+    question->confirmed++;
+    if (is_same && question->confirmed >= request->confirm_count) {
+        return false;
+    }
+    if (is_same && question_time_left(question, now_ms) > request->confirm_ms) {
+        return true;
+    }
+    *judgement = (struct judgement){.verdict = ANSWER_INCONCLUSIVE, .word = "not_confirmed"};
+    return false;
+}
+
 static enum question_next hear_status_reply(struct question *question, struct heard *heard,
                                             uint64_t now_ms)
 {
     struct judgement judgement = judge_status(question, heard);
-    const struct profile_request *request = question_due(question);
     bool is_unwilling = judgement.verdict == ANSWER_UNREACHABLE;
     bool is_throttled = is_unwilling && heard->raw->retry_after_ms > 0;
     heard->is_unwilling = heard->is_unwilling || is_unwilling;
     heard->is_doubtful = heard->is_doubtful || judgement.verdict == ANSWER_INCONCLUSIVE;
     heard->is_sure = heard->is_sure || judgement.verdict == ANSWER_NOT_FOUND ||
                      verdict_is_decisive(judgement.verdict);
-    if (judgement.verdict == ANSWER_COMPLETED && ++question->confirmed < request->confirm_count) {
-        if (question_time_left(question, now_ms) > request->confirm_ms) {
-            return QUESTION_PAUSE;
-        }
-        judgement = (struct judgement){.verdict = ANSWER_INCONCLUSIVE, .word = "not_confirmed"};
+    if (must_confirm(question, &judgement, now_ms)) {
+        return QUESTION_PAUSE;
     }
     if (is_throttled) {
         judgement.word = "throttled";

@@ -21,8 +21,10 @@ static const struct operator_rule {
     {"absent", TERM_ABSENT, OPERANDS_NONE},
     {"nonempty", TERM_NONEMPTY, OPERANDS_NONE},
     {"empty", TERM_EMPTY, OPERANDS_NONE},
+    {"list", TERM_LIST, OPERANDS_NONE},
+    {"object", TERM_OBJECT, OPERANDS_NONE},
 };
-#define OPERATORS_ALLOWED "=, !=, in (…), contains, exists, absent, nonempty, empty"
+#define OPERATORS_ALLOWED "=, !=, in (…), contains, exists, absent, nonempty, empty, list, object"
 
 static const struct verdict_rule {
     enum rule_purpose purpose;

@@ -73,9 +73,11 @@ struct reply reply_open(uint64_t http, struct span content_type, struct span bod
     /* A server that sets no type may have one guessed, such as rclone's: JSON is then text. */
     bool is_guess = reply.form == REPLY_OTHER && media_type_is(type, "text/plain");
     if (reply.form == REPLY_JSON || is_guess) {
-        struct error ignored = {0};
-        reply.json = json_parse(body, &ignored);
-        if (is_guess && !has_members(reply.json)) {
+        struct error error = {0};
+        reply.json = json_parse(body, &error);
+        if (reply.json == NULL && error.code == ERROR_REFUSED) {
+            reply.form = REPLY_TOO_LARGE;
+        } else if (is_guess && !has_members(reply.json)) {
             json_destroy(reply.json);
             reply.json = NULL;
         } else {
@@ -168,25 +170,12 @@ static bool value_equals(const struct json *found, const struct rule_value *valu
     return false;
 }
 
-static bool holds_part(struct span text, struct span part)
-{
-    for (; text.size >= part.size; text = (struct span){text.data + 1, text.size - 1}) {
-        if (span_equal((struct span){text.data, part.size}, part)) {
-            return true;
-        }
-        if (text.size == 0) {
-            break;
-        }
-    }
-    return false;
-}
-
 static bool text_contains(const struct json *found, const struct rule_value *value,
                           const struct template_variables *variables)
 {
     struct buffer part = {0};
     bool is_held = json_kind(found) == JSON_KIND_TEXT && fill_text(value->text, variables, &part) &&
-                   holds_part(json_text(found), buffer_span(&part));
+                   span_holds(json_text(found), buffer_span(&part));
     buffer_fini(&part);
     return is_held;
 }
@@ -199,8 +188,8 @@ static bool is_empty(const struct json *found)
     return !has_content;
 }
 
-bool rule_term_holds(const struct rule_term *term, const struct reply *reply,
-                     const struct template_variables *variables)
+static bool term_holds(const struct rule_term *term, const struct reply *reply,
+                       const struct template_variables *variables)
 {
     const struct json *found;
     if (!find_value(reply, term->pointer, variables, &found)) {
@@ -215,6 +204,10 @@ bool rule_term_holds(const struct rule_term *term, const struct reply *reply,
         return !is_empty(found);
     case TERM_EMPTY:
         return found != NULL && is_empty(found);
+    case TERM_LIST:
+        return json_kind(found) == JSON_KIND_ARRAY;
+    case TERM_OBJECT:
+        return json_kind(found) == JSON_KIND_OBJECT;
     case TERM_DIFFERS:
         return found != NULL && is_told(&term->values[0], variables) &&
                !value_equals(found, &term->values[0], variables);
@@ -247,25 +240,25 @@ static bool rule_matches(const struct rule *rule, const struct reply *reply,
         return false;
     }
     for (size_t i = 0; i < rule->term_count; i++) {
-        if (!rule_term_holds(&rule->terms[i], reply, variables)) {
+        if (!term_holds(&rule->terms[i], reply, variables)) {
             return false;
         }
     }
     return true;
 }
 
-bool rule_term_is_told(const struct rule_term *term, const struct reply *reply,
-                       const struct template_variables *variables)
+enum reply_owner reply_owner(const struct reply *reply, const struct rule_term *identity,
+                             const struct template_variables *variables)
 {
-    const struct json *found;
-    bool is_told = find_value(reply, term->pointer, variables, &found) && found != NULL;
-    struct buffer text = {0};
-    for (size_t i = 0; is_told && i < term->value_count; i++) {
-        is_told =
-            term->values[i].kind != VALUE_TEXT || fill_text(term->values[i].text, variables, &text);
+    if (term_holds(identity, reply, variables)) {
+        return REPLY_OURS;
     }
-    buffer_fini(&text);
-    return is_told;
+    const struct json *found = reply_find(reply, identity->pointer, variables);
+    bool is_name = json_kind(found) == JSON_KIND_INTEGER ||
+                   (json_kind(found) == JSON_KIND_TEXT && json_text(found).size > 0);
+    bool is_compared = identity->kind == TERM_EQUALS && names_job(identity->values[0].text, false);
+    return is_name && is_compared && is_told(&identity->values[0], variables) ? REPLY_ANOTHERS
+                                                                              : REPLY_NOBODYS;
 }
 
 /* The first row that holds the status tells. A cancel that was not understood may still have
@@ -289,8 +282,9 @@ static const struct status_default {
 };
 
 static const char *const form_words[] = {
-    [REPLY_FORM_NONE] = "unmapped", [REPLY_EMPTY] = "unmapped", [REPLY_JSON] = "unmapped",
-    [REPLY_BAD_JSON] = "bad_json",  [REPLY_HTML] = "html",      [REPLY_OTHER] = "wrong_type",
+    [REPLY_FORM_NONE] = "unmapped",  [REPLY_EMPTY] = "unmapped", [REPLY_JSON] = "unmapped",
+    [REPLY_BAD_JSON] = "bad_json",   [REPLY_HTML] = "html",      [REPLY_OTHER] = "wrong_type",
+    [REPLY_TOO_LARGE] = "too_large",
 };
 
 /* Only what the purpose may say: the rest stays NONE. */
@@ -308,7 +302,8 @@ struct judgement rules_judge(enum rule_purpose purpose, const struct rule *rules
                              const struct reply *reply, const struct template_variables *variables)
 {
     bool is_redirect = reply->http >= 300 && reply->http <= 399; /* its body is decoration */
-    bool is_readable = reply->form != REPLY_HTML && reply->form != REPLY_BAD_JSON;
+    bool is_readable = reply->form != REPLY_HTML && reply->form != REPLY_BAD_JSON &&
+                       reply->form != REPLY_TOO_LARGE;
     for (size_t i = 0; (is_readable || is_redirect) && i < count; i++) {
         const struct rule *rule = &rules[i];
         if (rule_matches(rule, reply, variables)) {

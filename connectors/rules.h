@@ -38,6 +38,8 @@ enum term_kind {
     TERM_ABSENT,
     TERM_NONEMPTY,
     TERM_EMPTY,
+    TERM_LIST,
+    TERM_OBJECT,
 };
 
 enum value_kind { VALUE_NONE, VALUE_TEXT, VALUE_NUMBER, VALUE_BOOLEAN, VALUE_NULL };
@@ -100,9 +102,10 @@ enum reply_form {
     REPLY_FORM_NONE,
     REPLY_EMPTY,
     REPLY_JSON,
-    REPLY_BAD_JSON, /* said to be JSON, and is not */
-    REPLY_HTML,     /* a page for people: some proxy's, not the service's */
-    REPLY_OTHER,    /* some other kind of content; a text/plain that is an object is JSON */
+    REPLY_BAD_JSON,  /* said to be JSON, and is not */
+    REPLY_TOO_LARGE, /* JSON of more values than are read */
+    REPLY_HTML,      /* a page for people: some proxy's, not the service's */
+    REPLY_OTHER,     /* some other kind of content; a text/plain that is an object is JSON */
 };
 
 /* A reply made ready for rules; the body stays the caller's. */
@@ -132,12 +135,14 @@ struct judgement {
  * is no reply of the service, so no rule sees it. */
 struct judgement rules_judge(enum rule_purpose purpose, const struct rule *rules, size_t count,
                              const struct reply *reply, const struct template_variables *variables);
-/* True when the term holds: for an identity, which is one term on its own. */
-bool rule_term_holds(const struct rule_term *term, const struct reply *reply,
-                     const struct template_variables *variables);
-/* True when the term could be tried at all: its variables were told, and the reply has something at
- * its pointer. An identity that can not be tried tells nothing of whose job it is. */
-bool rule_term_is_told(const struct rule_term *term, const struct reply *reply,
-                       const struct template_variables *variables);
+/* Whose job a reply is about. */
+enum reply_owner {
+    REPLY_OWNER_NONE,
+    REPLY_OURS,
+    REPLY_ANOTHERS, /* the value that would name our job is a text or a whole number, and differs */
+    REPLY_NOBODYS,  /* our job's variables were not told, or no such value is there */
+};
+enum reply_owner reply_owner(const struct reply *reply, const struct rule_term *identity,
+                             const struct template_variables *variables);
 
 #endif

@@ -57,17 +57,6 @@ static bool read_file(const char *path, struct buffer *out)
     return is_read;
 }
 
-static bool is_plain(struct span text)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c < ' ' || c == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool secret_read(struct span source, struct buffer *out, const char **word)
 {
     char name[SOURCE_SIZE_MAX + 1];
@@ -97,7 +86,7 @@ bool secret_read(struct span source, struct buffer *out, const char **word)
         *word = "no_token";
         return false;
     }
-    if (value.size > SECRET_SIZE_MAX || !is_plain(value)) {
+    if (value.size > SECRET_SIZE_MAX || !span_is_line(value)) {
         return false;
     }
     *word = NULL;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 
 /* NULL and an empty text both give NULL. */
 static char *copy_text(const char *text)
@@ -27,11 +26,7 @@ struct service *service_create(const struct service_config *config, const struct
     service->is_exclusive = config->is_exclusive;
     service->answer_ttl_ms = config->answer_ttl_ms;
     uint64_t borne = profile != NULL ? profile->rate_per_s : 0;
-    service->bucket =
-        bucket_create(config->rate_per_s > 0 ? config->rate_per_s : borne, clock_boot_ms());
-    for (size_t i = 0; i < ENDPOINT_STANDINGS; i++) {
-        TAILQ_INIT(&service->ready[i]);
-    }
+    service->rate_per_s = config->rate_per_s > 0 ? config->rate_per_s : borne;
     bool is_good =
         service->base == NULL || transport_allow_url(&service->allow, service->base, error);
     for (size_t i = 0; is_good && i < config->allow_count; i++) {

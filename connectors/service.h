@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * One configured service: how it is asked, and its share of the sending. */
+ * One configured service: how it is asked. */
 #ifndef SALVOR_CONNECTORS_SERVICE_H
 #define SALVOR_CONNECTORS_SERVICE_H
 
-#include <sys/queue.h>
-
-#include "connectors/alarms.h"
-#include "connectors/bucket.h"
 #include "connectors/connectors.h"
 #include "connectors/lookup.h"
 #include "connectors/profile.h"
 
-struct endpoint;
-TAILQ_HEAD(endpoint_list, endpoint);
-
-/* Endpoints that have answered lately are proven; the others may hold half of the requests that are
- * under way at most, so that many dead hosts hold nobody up. */
-enum endpoint_standing { ENDPOINT_UNPROVEN, ENDPOINT_PROVEN, ENDPOINT_STANDINGS };
+struct share;
 
 struct service {
     struct lookup_entry by_name;
@@ -25,11 +16,8 @@ struct service {
     struct allow allow;
     bool is_exclusive;
     uint64_t answer_ttl_ms;
-    /* The engine's. */
-    struct bucket bucket;
-    struct alarm alarm;                             /* of the next token */
-    struct endpoint_list ready[ENDPOINT_STANDINGS]; /* endpoints that can send, in turn */
-    bool is_provens_turn;
+    uint64_t rate_per_s; /* requests; 0: no limit */
+    struct share *share; /* of the engine that asks it, which owns it; NULL: none does */
 };
 
 /* NULL on error (USAGE). The caller owns the result; `profile` is borrowed, NULL when there is

@@ -9,10 +9,16 @@
 #define STRANGER        "00000000-0000-4000-8000-00000000dead"
 #define STRANGER_NUMBER "4294967295"
 
+struct asking {
+    struct engine *engine;
+    struct question *finished;
+};
+
 static void on_finished(void *context, struct question *question)
 {
-    struct question **out = context;
-    *out = question;
+    struct asking *asking = context;
+    asking->finished = question;
+    engine_wake(asking->engine); /* nothing else is worth a wait */
 }
 
 static void on_probed(void *context, const struct service_report *report)
@@ -25,9 +31,9 @@ static void on_probed(void *context, const struct service_report *report)
 static struct question *ask(const struct connectors_config *config, struct service *service,
                             enum effect_kind kind, struct span service_job)
 {
-    struct question *finished = NULL;
+    struct asking asking = {0};
     const struct engine_events events = {
-        .context = &finished, .finished = on_finished, .probed = on_probed};
+        .context = &asking, .finished = on_finished, .probed = on_probed};
     const struct effect_request request = {
         .kind = kind,
         .service = span_of(service->name),
@@ -35,14 +41,27 @@ static struct question *ask(const struct connectors_config *config, struct servi
         .tag = service_job,
         .wait_ms = config->question_ms,
     };
-    struct engine *engine = engine_create(config, &events);
-    engine_add_service(engine, service);
-    engine_ask(engine, question_create(&request, service, config->question_ms));
-    while (finished == NULL) {
-        engine_run(engine, config->question_ms);
+    asking.engine = engine_create(config, &events);
+    engine_add_service(asking.engine, service);
+    engine_ask(asking.engine, question_create(&request, service, config->question_ms));
+    while (asking.finished == NULL) {
+        engine_run(asking.engine, config->question_ms);
     }
-    engine_destroy(engine);
-    return finished;
+    engine_destroy(asking.engine);
+    return asking.finished;
+}
+
+/* True when the stranger could not be asked, since no worker told where its status is. */
+static bool is_asked_where_jobs_say(const struct question *stranger)
+{
+    static const char *const words[] = {"no_status_url", "no_cancel_url", "no_result_url"};
+    const struct service_report *report = &stranger->answer.report;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (report->verdict == ANSWER_INCONCLUSIVE && span_is(report->word, words[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void service_checked_fini(struct service_checked *checked)
@@ -78,12 +97,15 @@ void service_check_run(const struct connectors_config *config, struct service *s
     const struct question *first = out->health != NULL ? out->health : out->stranger;
     const struct service_report *report = &first->answer.report;
     const struct service_report *stranger = &out->stranger->answer.report;
+    bool is_asked = !is_asked_where_jobs_say(out->stranger);
     check->is_reachable = report->http != 0;
     check->http = report->http;
     check->latency_ms = report->latency_ms;
-    check->stranger = stranger->verdict;
+    check->stranger = is_asked ? stranger->verdict : ANSWER_NONE;
     check->variant = out->stranger->variant != NULL ? out->stranger->variant->name : SPAN_NONE;
-    check->word = report->word.size > 0                   ? report->word
-                  : stranger->verdict != ANSWER_NOT_FOUND ? stranger->word
-                                                          : SPAN_NONE;
+    if (out->health != NULL && report->word.size > 0) {
+        check->word = report->word;
+    } else if (is_asked && stranger->verdict != ANSWER_NOT_FOUND) {
+        check->word = stranger->word;
+    }
 }

@@ -247,16 +247,6 @@ static void put_json(struct buffer *out, struct span value)
     buffer_fini(&quoted);
 }
 
-static bool is_plain(struct span value)
-{
-    for (size_t i = 0; i < value.size; i++) {
-        if (value.data[i] <= ' ' || value.data[i] > '~') {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* An id must not go where it has no business: into a query, out of its folder. */
 static bool is_id(struct span id, struct span characters)
 {
@@ -356,7 +346,7 @@ static bool get_value(const struct variable_rule *rule, struct span name, enum e
         CHECK(!"a variable without a source");
     }
     bool is_limited = variables->id_characters.data != NULL || encoding == ENCODING_SEGMENTS;
-    return rule->source == SOURCE_URL  ? is_plain(text)
+    return rule->source == SOURCE_URL  ? span_is_solid(text)
            : rule->source == SOURCE_ID ? !is_limited || is_id(text, variables->id_characters)
                                        : true;
 }

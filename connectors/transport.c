@@ -3,6 +3,8 @@
  * own, and a handle that is removed while its name still resolves waits for that thread, which may
  * take far longer than our time; CURLOPT_QUICK_EXIT has it left behind instead. */
 #include <arpa/inet.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
@@ -15,31 +17,35 @@
 #include "connectors/transport.h"
 
 #define CONNECT_MS_MAX       1000
-#define LOW_SPEED_BYTES      16 /* a second, */
-#define LOW_SPEED_S          4  /* for so long */
 #define CONNECTIONS_KEPT_MAX 64
-#define RETRY_AFTER_S_MAX    600
 
 struct transfer {
     TAILQ_ENTRY(transfer) links;
-    CURL *easy;                 /* owned */
-    CURLU *url;                 /* owned; the easy handle sends to just what was checked */
-    char *host;                 /* owned, of libcurl */
+    CURL *easy; /* owned */
+    CURLU *url; /* owned; the easy handle sends to just what was checked */
+    char *host; /* owned, of libcurl */
+    uint16_t port;
     struct curl_slist *headers; /* owned */
     const struct allow *allow;  /* the request's */
     struct buffer request_body, body;
     uint64_t body_max;
+    uint64_t *bodies; /* the request's, or own_bodies */
+    uint64_t own_bodies;
     bool is_local; /* through a unix socket: there is no address to judge */
     bool is_too_large, is_refused;
+    bool is_sent; /* to an address that is allowed, whatever others the name has */
     void *owner;
+    struct transport *transport;
+    struct transport_reply reply; /* of its end */
 };
 
 TAILQ_HEAD(transfer_list, transfer);
 
 struct transport {
     CURLM *multi;                   /* owned */
-    struct transfer_list transfers; /* under way */
+    struct transfer_list transfers; /* under way, or ended and not released */
     uint64_t body_max;
+    uint64_t bodies; /* bytes held */
 };
 
 struct transport *transport_create(uint64_t body_max)
@@ -67,7 +73,9 @@ static void transfer_destroy(struct transfer *transfer)
 
 static void transfer_remove(struct transport *transport, struct transfer *transfer)
 {
-    curl_multi_remove_handle(transport->multi, transfer->easy);
+    curl_multi_remove_handle(transport->multi, transfer->easy); /* may have been before */
+    transport->bodies -= transfer->body.size;
+    *transfer->bodies -= transfer->body.size;
     TAILQ_REMOVE(&transport->transfers, transfer, links);
     transfer_destroy(transfer);
 }
@@ -122,12 +130,16 @@ bool transport_allow_url(struct allow *list, const char *url, struct error *erro
 static size_t on_body(char *data, size_t one, size_t size, void *closure)
 {
     struct transfer *transfer = closure;
+    struct transport *transport = transfer->transport;
     (void)one;
-    if (transfer->body.size + size > transfer->body_max) {
+    if (transfer->body.size + size > transfer->body_max ||
+        transport->bodies + *transfer->bodies + size > TRANSPORT_BODIES_MAX) {
         transfer->is_too_large = true;
         return CURL_WRITEFUNC_ERROR;
     }
     buffer_put(&transfer->body, data, size);
+    transport->bodies += size;
+    *transfer->bodies += size;
     return size;
 }
 
@@ -155,9 +167,10 @@ static int on_request(void *closure, char *peer, char *own, int peer_port, int o
     struct sockaddr_in ipv4 = {.sin_family = AF_INET};
     const struct sockaddr *address = NULL;
     (void)own;
-    (void)peer_port;
     (void)own_port;
+    ipv4.sin_port = ipv6.sin6_port = htons((uint16_t)peer_port);
     if (transfer->is_local) {
+        transfer->is_sent = true;
         return CURL_PREREQFUNC_OK;
     }
     if (inet_pton(AF_INET, peer, &ipv4.sin_addr) == 1) {
@@ -169,6 +182,7 @@ static int on_request(void *closure, char *peer, char *own, int peer_port, int o
         transfer->is_refused = true;
         return CURL_PREREQFUNC_ABORT;
     }
+    transfer->is_sent = true;
     return CURL_PREREQFUNC_OK;
 }
 
@@ -185,8 +199,6 @@ static void transfer_set_limits(struct transfer *transfer, uint64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)LOW_SPEED_S);
     curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)transfer->body_max);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
@@ -291,6 +303,46 @@ static void transfer_set_place(struct transfer *transfer, const struct transport
     }
 }
 
+/* 0: none that could be asked. */
+static uint16_t port_of(CURLU *url)
+{
+    char *text = NULL;
+    uint64_t port = 0;
+    bool is_told = curl_url_get(url, CURLUPART_PORT, &text, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+                   span_to_number(span_of(text), UINT16_MAX, &port);
+    curl_free(text);
+    return is_told ? (uint16_t)port : 0;
+}
+
+static bool is_https(CURLU *url)
+{
+    char *scheme = NULL;
+    bool is_safe = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                   strcasecmp(scheme, "https") == 0;
+    curl_free(scheme);
+    return is_safe;
+}
+
+/* Workers tell where their service is, and a reply where its job is: neither may have our secret
+ * sent to a port, or in clear, where the configuration did not mean it to go. */
+static bool may_have_secret(const struct transfer *transfer,
+                            const struct transport_request *request)
+{
+    if (allow_place(request->allow, transfer->host, transfer->port)) {
+        return true;
+    }
+    if (request->base == NULL) {
+        return is_https(transfer->url);
+    }
+    char *host = NULL;
+    CURLU *base = url_parse(request->base, &host);
+    bool is_same = base != NULL && is_https(base) == is_https(transfer->url) &&
+                   port_of(base) == transfer->port && strcasecmp(host, transfer->host) == 0;
+    curl_url_cleanup(base);
+    curl_free(host);
+    return is_same;
+}
+
 /* Everything that the request asks for; a word when it can not be sent. */
 static const char *transfer_prepare(struct transfer *transfer,
                                     const struct transport_request *request)
@@ -304,8 +356,12 @@ static const char *transfer_prepare(struct transfer *transfer,
     if (transfer->url == NULL) {
         return "bad_url";
     }
-    if (!allow_host(request->allow, transfer->host)) {
+    transfer->port = port_of(transfer->url);
+    if (!allow_host(request->allow, transfer->host, transfer->port)) {
         return "host_not_allowed";
+    }
+    if (request->has_secret && !may_have_secret(transfer, request)) {
+        return "token_not_allowed";
     }
     transfer->easy = curl_easy_init();
     CHECK(transfer->easy != NULL);
@@ -328,6 +384,8 @@ bool transport_send(struct transport *transport, const struct transport_request 
     CHECK(request->method != HTTP_NONE);
     struct transfer *transfer = mem_zero(sizeof(*transfer));
     transfer->body_max = request->body_max > 0 ? request->body_max : transport->body_max;
+    transfer->transport = transport;
+    transfer->bodies = request->bodies != NULL ? request->bodies : &transfer->own_bodies;
     *word = transfer_prepare(transfer, request);
     if (*word != NULL) {
         transfer_destroy(transfer);
@@ -357,37 +415,23 @@ static const char *word_of(CURLcode code)
     }
 }
 
-/* As a URL where libcurl could make it one, else as the service wrote it. */
-static struct span location_of(CURL *easy)
-{
-    char *url = NULL;
-    struct curl_header *header = NULL;
-    curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &url);
-    if (url == NULL &&
-        curl_easy_header(easy, "Location", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
-        url = header->value;
-    }
-    return span_of(url);
-}
-
 /* libcurl reads both forms, seconds and a date. */
 static uint64_t retry_after_ms(CURL *easy)
 {
     curl_off_t seconds = 0;
     curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
-    seconds = seconds < 0 ? 0 : seconds > RETRY_AFTER_S_MAX ? RETRY_AFTER_S_MAX : seconds;
-    return (uint64_t)seconds * 1000;
+    const curl_off_t most = RETRY_AFTER_MS_MAX / 1000;
+    return (uint64_t)(seconds < 0 ? 0 : seconds > most ? most : seconds) * 1000;
 }
 
-static void transfer_ended(struct transfer *transfer, CURLcode code, transport_done_fn *done,
-                           void *context)
+static void transfer_ended(struct transfer *transfer, CURLcode code)
 {
     struct transport_reply reply = {.end = TRANSPORT_REPLIED};
     long http = 0;
     char *content_type = NULL;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http);
     curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &content_type);
-    if (transfer->is_refused) {
+    if (code != CURLE_OK && transfer->is_refused && !transfer->is_sent) {
         reply.end = TRANSPORT_REFUSED;
         reply.word = "host_not_allowed";
     } else if (transfer->is_too_large || code == CURLE_FILESIZE_EXCEEDED) {
@@ -399,10 +443,9 @@ static void transfer_ended(struct transfer *transfer, CURLcode code, transport_d
     }
     reply.http = (uint64_t)http;
     reply.content_type = span_of(content_type);
-    reply.location = location_of(transfer->easy);
     reply.retry_after_ms = retry_after_ms(transfer->easy);
     reply.body = buffer_span(&transfer->body);
-    done(context, transfer->owner, &reply);
+    transfer->reply = reply;
 }
 
 void transport_run(struct transport *transport, uint64_t wait_ms, transport_done_fn *done,
@@ -417,13 +460,23 @@ void transport_run(struct transport *transport, uint64_t wait_ms, transport_done
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         struct transfer *transfer = (struct transfer *)(void *)private;
-        transfer_ended(transfer, code, done, context);
-        transfer_remove(transport, transfer);
+        transfer_ended(transfer, code);
+        /* What it holds of a connection goes back; its handle keeps the reply's texts. */
+        curl_multi_remove_handle(transport->multi, transfer->easy);
+        done(context, transfer->owner, &transfer->reply);
         has_ended = true;
     }
     if (!has_ended) {
         CHECK(curl_multi_poll(transport->multi, NULL, 0, (int)wait_ms, NULL) == CURLM_OK);
     }
+}
+
+void transport_release(struct transport *transport, const struct transport_reply *reply)
+{
+    const size_t offset = offsetof(struct transfer, reply);
+    struct transfer *transfer = (struct transfer *)(void *)((char *)(uintptr_t)reply - offset);
+    CHECK(transfer->reply.end != TRANSPORT_NONE);
+    transfer_remove(transport, transfer);
 }
 
 void transport_wake(struct transport *transport)

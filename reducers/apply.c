@@ -263,8 +263,8 @@ static void release(struct folding *folding, struct worker *worker, enum reason 
     bool is_held = job != NULL && cause == REASON_WORKER_SILENT && !is_resumed &&
                    folding->context.held_for != REASON_NONE;
     struct ruling ruling = {
-        .action = is_held ? ACTION_HOLD : ACTION_RELEASE,
-        .reason = is_held ? folding->context.held_for : cause,
+        .action = ACTION_RELEASE,
+        .reason = cause,
         .effect = job == NULL || is_held ? EFFECT_NONE : EFFECT_RELEASE,
         .held = is_held ? EFFECT_RELEASE : EFFECT_NONE,
         .facts = FACT_BIT(WORKER_HEARD) | FACT_BIT(LOST),

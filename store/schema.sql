@@ -161,36 +161,47 @@ SELECT d.action, d.reason, count(*) AS decisions, count(DISTINCT d.job) AS jobs,
  GROUP BY d.action, d.reason
  ORDER BY decisions DESC, d.action, d.reason;
 
--- For each decision that ended the loss of a worker's job: the first decision of that loss, and the
--- ms from there to the deciding and to the settled effect (NULL: none, or still open).
+-- For each loss of a worker's job: its first decision, the decision that ended it, and the ms from
+-- there to the deciding and to the settled effect (NULL: none, or still open). It ends with what
+-- was done first; where nothing was done, with what was decided last. Decisions that were only
+-- observed end nothing.
 CREATE VIEW recovery_latency AS
 WITH ended AS (
     SELECT d.*,
            (SELECT min(l.seq) FROM decision AS l
              WHERE l.job = d.job AND l.job <> '' AND l.attempt = d.attempt AND l.seq <= d.seq
                AND l.superseded_by IS NULL
-               AND l.reason IN ('worker_silent', 'worker_stopped', 'worker_lost',
-                                'worker_restarted')
+               AND (l.reason IN ('worker_silent', 'worker_stopped', 'worker_lost',
+                                 'worker_restarted', 'claim_timed_out')
+                    OR (l.action = 'hold' AND l.reason = 'mass_loss'))
                AND l.seq > coalesce((SELECT max(h.seq) FROM decision AS h
                                       WHERE h.job = d.job AND h.job <> '' AND h.seq < d.seq
                                         AND h.superseded_by IS NULL
-                                        AND h.reason = 'worker_heard_again'), 0)) AS lost_seq
+                                        AND h.reason IN ('worker_heard_again', 'started_late')),
+                                    0)) AS lost_seq,
+           coalesce(e.outcome, '') AS outcome, e.settled_at_ms,
+           coalesce(e.outcome, '') IN ('applied', 'published') AS is_done
       FROM decision AS d
+      LEFT JOIN effect AS e ON e.decision = d.id AND e.kind = d.action
      WHERE d.action IN ('requeue', 'complete', 'fail', 'time_out', 'park') AND d.job <> ''
        AND d.superseded_by IS NULL
+), ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY job, lost_seq
+                                 ORDER BY is_done DESC, iif(is_done, seq, -seq)) AS place
+      FROM ended WHERE outcome <> 'observed'
 )
 SELECT d.job, d.attempt, l.worker,
        strftime('%Y-%m-%d %H:%M:%f', l.at_ms / 1000.0, 'unixepoch') AS lost_at,
        l.reason AS lost_by, d.action, d.reason,
        d.at_ms - l.at_ms AS decided_ms,
-       e.settled_at_ms - l.at_ms AS settled_ms,
-       coalesce(e.outcome, '') AS outcome
-  FROM ended AS d
+       d.settled_at_ms - l.at_ms AS settled_ms, d.outcome
+  FROM ranked AS d
   JOIN decision AS l ON l.seq = d.lost_seq
-  LEFT JOIN effect AS e ON e.decision = d.id AND e.kind = d.action
+ WHERE d.place = 1
  ORDER BY d.seq;
 
--- Jobs that would have run twice: the service, or a late event, proved them done.
+-- Jobs that would have run twice: the service, or a late event, proved them done. An attempt counts
+-- once, by what was decided last.
 CREATE VIEW duplicates_prevented AS
 SELECT d.job, d.attempt, d.worker, d.service,
        strftime('%Y-%m-%d %H:%M:%f', d.at_ms / 1000.0, 'unixepoch') AS at,
@@ -199,6 +210,11 @@ SELECT d.job, d.attempt, d.worker, d.service,
   LEFT JOIN effect AS e ON e.decision = d.id AND e.kind = 'complete'
  WHERE d.action = 'complete' AND d.reason IN ('service_completed', 'late_completion')
    AND d.superseded_by IS NULL
+   AND NOT EXISTS (SELECT 1 FROM decision AS later
+                    WHERE later.job = d.job AND later.job <> '' AND later.attempt = d.attempt
+                      AND later.seq > d.seq AND later.superseded_by IS NULL
+                      AND later.action = 'complete'
+                      AND later.reason IN ('service_completed', 'late_completion'))
  ORDER BY d.seq;
 
 -- What was asked for and has no outcome yet; the age is measured in the stream's time.

@@ -26,8 +26,9 @@ void dispatcher_note_all(struct dispatcher *dispatcher);
  */
 uint64_t dispatcher_due_ms(const struct dispatcher *dispatcher);
 
-/* Sends what was noted and is still open, for about a tick's length at a time. What Redis cannot
- * take now stays noted. False: FENCED, HISTORY or REFUSED. */
+/* Sends what was noted and is still open, for about a tick's length at a time. What Redis or the
+ * asker cannot take now stays noted, and neither holds up the other. False: FENCED, HISTORY or
+ * REFUSED. */
 __attribute__((warn_unused_result)) bool dispatcher_run(struct dispatcher *dispatcher,
                                                         const struct queue_place *place,
                                                         const struct state *state,

@@ -15,8 +15,9 @@ struct live;
 /* What live work asks of its owner (cli joins it to the connectors). */
 struct live_asker {
     void *self; /* borrowed */
-    /* Queues a question or a cancel; copies what it keeps. */
-    void (*ask)(void *self, const struct effect_request *request);
+    /* Queues a question or a cancel; copies what it keeps. False: there is no room for it now, and
+     * it is asked again in a moment. */
+    bool (*ask)(void *self, const struct effect_request *request);
     /* The next report, borrowed until the next call; false when none waits. */
     bool (*take_report)(void *self, struct service_report *out);
 };

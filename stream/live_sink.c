@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "reducers/policy.h"
 #include "stream/live_parts.h"
 
 static bool append_batch(void *self, const struct batch *batch, struct error *error)
@@ -48,10 +49,15 @@ static void tell_policy(struct live *live, const struct state_summary *summary)
     bool is_other = !span_is(summary->policy_hash, live->config.policy_hash);
     if (is_other && !live->is_other_policy_told) {
         char in_force[sizeof(struct sha256_text)];
+        struct policy policy;
+        struct span bad;
+        bool applies =
+            policy_parse_text(summary->policy_text, &policy, &bad) && policy_applies(&policy);
         snprintf(in_force, sizeof(in_force), "%.*s", SPAN_FORMAT(summary->policy_hash));
         log_fact(LOG_WARNING, "policy_file_not_in_force", "partition",
                  log_number(live->config.partition), "file", live->config.policy_hash, "in_force",
-                 in_force, "to_change", "salvor send policy FILE", NULL);
+                 in_force, "in_force_effects", applies ? "apply" : "observe", "to_change",
+                 "salvor send policy FILE", NULL);
     }
     live->is_other_policy_told = is_other;
 }

@@ -33,8 +33,8 @@ static void judge(const struct profile_request *request, enum rule_purpose purpo
         rules_judge(purpose, request->rules, request->rule_count, reply, &variables);
     CHECK((judgement.verdict != ANSWER_NONE) == (purpose == RULE_OF_STATUS));
     CHECK((judgement.outcome != OUTCOME_NONE) == (purpose == RULE_OF_CANCEL));
-    if (request->identity != NULL && rule_term_holds(request->identity, reply, &variables)) {
-        CHECK(rule_term_is_told(request->identity, reply, &variables));
+    if (request->identity != NULL) {
+        CHECK(reply_owner(reply, request->identity, &variables) != REPLY_OWNER_NONE);
     }
     render(request->target, TEMPLATE_URL);
     render(request->body, TEMPLATE_BODY);
@@ -64,8 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span yaml = span_cut(&body, 0);
     struct error error = {0};
     struct buffer problems = {0};
-    struct profile *profile = profile_load("p", yaml, &error);
-    CHECK((profile == NULL) == (profile_problems("p", yaml, &problems) > 0));
+    struct profile *profile = profile_load("p", yaml, &problems, &error);
+    CHECK((profile == NULL) == (problems.size > 0));
     if (profile != NULL) {
         struct reply reply = reply_open(200, SPAN("application/json"), body);
         judge_all(profile, &reply);

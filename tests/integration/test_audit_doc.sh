@@ -35,6 +35,18 @@ done
 [ "$count" -ge 12 ] || { echo "only $count queries found in docs/audit.md"; exit 1; }
 echo "$count queries ran"
 
+# A loss counts once, an attempt too, and what was only observed ends no loss.
+while read -r wanted view; do
+    told=$(sqlite3 -readonly "$database" "SELECT coalesce(group_concat(job || reason || outcome), 'none') FROM $view")
+    [ "$told" = "$wanted" ] || { echo "$view: $told, not $wanted"; exit 1; }
+done <<END
+j1service_completedapplied,j2late_completionapplied,j10service_completedapplied duplicates_prevented
+j10service_completedapplied recovery_latency WHERE job = 'j10'
+j11claim_timed_outapplied recovery_latency WHERE job = 'j11'
+j2service_unreachableapplied recovery_latency WHERE job = 'j2'
+none recovery_latency WHERE job = 'j12'
+END
+
 if command -v python3 >/dev/null; then
     program=$(echo "$folder"/*.python)
     python3 "$program" "$database"

@@ -12,7 +12,7 @@ import threading
 
 from harness import (BUILD, CONTROL, DEADLINE_S, SALVOR, STREAM, Client, Place, Redis, Salvor,
                      check, check_equal, main, run, wait_until)
-from services import Service, reply
+from services import PROFILE, Service, reply
 from test_config_errors import MISTAKES, written
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
@@ -229,6 +229,11 @@ def test_services_are_asked_about_a_job_that_cannot_exist():
                 reply(handler, 200, b"<html>welcome</html>", "text/html") if state == "page" else
                 reply(handler, 200, {"id": job, "state": state, "result": "x"}))
         services["elsewhere"] = {"profile": "comfyui"}
+        polled = Service(place, "polled")
+        services["polled"] = {"profile": "rest_async", "base": polled.base}
+        busy = Service(place, "busy", profile=PROFILE.replace("word: /state\n", ""))
+        busy.answer = lambda handler, job: reply(handler, 200, {"id": job, "state": "running"})
+        services.update(busy.config)
         lost.kill()
         place.servers.remove(lost)
         found = Findings(place, redis, 1, services)
@@ -238,7 +243,12 @@ def test_services_are_asked_about_a_job_that_cannot_exist():
         found.one("eager", "problem", "completed", "do not run with this", area="services")
         found.one("mumbling", "problem", "inconclusive", "profile", area="services")
         found.one("elsewhere", "ok", "nothing was sent", area="services")
-        check_equal({"lost", "eager", "mumbling"}, {subject for _, subject in found.problems()})
+        # Its jobs alone say where it is asked, so a sound one has no problem.
+        found.one("polled", "ok", "nothing was sent", area="services")
+        check_equal([], polled.requests)
+        check(found.one("busy", "problem", "says running", area="services")["what"]
+              .endswith("says running"))
+        check_equal({"lost", "eager", "mumbling", "busy"}, {subject for _, subject in found.problems()})
 
 
 def test_a_token_is_sent_and_never_told():

@@ -34,6 +34,20 @@ def test_usage_is_refused_with_what_is_allowed():
     check("allowed: verify" in told(2, "audit", "sign", "x"))
     check("allowed: logfmt, json" in told(2, "run", "--log-format", "xml"))
     check("allowed: debug, info" in told(2, "run", "--log-level=loud"))
+    check(re.search(r"Types: policy worker.registered .*operator.resume\ndocs/events.md",
+                    told(0, "send", "--help")))
+
+
+def test_a_reader_that_has_seen_enough_hears_no_complaint():
+    with Place() as place:
+        # The reader is gone before anything is written.
+        done = run("sh", "-c", f"mkfifo wait; {{ read line <wait; {SALVOR} --help; echo $? >code; }} | "
+                               "{ exec <&-; echo gone >wait; }", cwd=place.folder)
+        check_equal("", done.stderr)
+        with open(os.path.join(place.folder, "code"), encoding="utf-8") as file:
+            check_equal("3\n", file.read())
+        done = run("sh", "-c", f"{SALVOR} --help >/dev/full", cwd=place.folder, code=3)
+        check("salvor: output: No space left on device" in done.stderr, done.stderr)
 
 
 def test_what_is_not_there_is_a_failure():
@@ -235,6 +249,7 @@ def test_a_torn_capture_is_read_again_from_redis():
 
 if __name__ == "__main__":
     main(test_usage_is_refused_with_what_is_allowed,
+         test_a_reader_that_has_seen_enough_hears_no_complaint,
          test_what_is_not_there_is_a_failure,
          test_problems_of_the_configuration_are_named_at_once,
          test_the_page_tells_every_key_and_its_example_loads,

@@ -25,6 +25,13 @@ def send(salvor, *arguments, code=0):
     return run(SALVOR, "send", "policy", *arguments, "-c", salvor.config, code=code)
 
 
+def changes(done):
+    """What it printed behind the line that tells where to."""
+    lines = done.stdout.splitlines()
+    check(re.fullmatch(r"to \S+, stream \S+:events", lines[0]), lines)
+    return lines[1:]
+
+
 def lose(redis, job, **fields):
     """A worker of its own takes the job and is lost."""
     submit(redis, job)
@@ -47,7 +54,8 @@ def test_a_policy_that_is_sent_holds_at_once_and_after_a_restart():
         path = written(place.folder, "strict.yaml",
                        {"policy": {**POLICY, "max_retries": 0, "hold_pace": 7}})
         done = send(salvor, path, WAIT)
-        check_equal(["hold_pace: 100 -> 7", "max_retries: 3 -> 0"], done.stdout.splitlines()[:2])
+        check_equal(["hold_pace: 100 -> 7", "max_retries: 3 -> 0"], changes(done)[:2])
+        check_equal("in force", changes(done)[-1])
         lose(redis, "j2")
         decision = salvor.wait_decision("j2", action="fail", reason="retries_exhausted")
         check_equal(in_force(salvor)["hash"], decision["policy"])
@@ -56,10 +64,55 @@ def test_a_policy_that_is_sent_holds_at_once_and_after_a_restart():
         salvor.start()
         salvor.wait_log("in_charge")
         check_equal(in_force(salvor)["hash"], salvor.wait_log("policy_file_not_in_force")["in_force"])
+        started = salvor.log("started")[-1]
+        check_equal((in_force(salvor)["hash"], policies(redis)[0]["hash"]),
+                    (started["policy"], started["file_policy"]))
         lose(redis, "j3")
         salvor.wait_decision("j3", action="fail", reason="retries_exhausted")
         check_equal(["file", "operator"], [fields["origin"] for fields in policies(redis)])
-        check_equal("unchanged", send(salvor, path, WAIT).stdout.splitlines()[0])
+        check_equal(["unchanged; not sent"], changes(send(salvor, path, WAIT)))
+        told = json.loads(send(salvor, path, "--json").stdout)
+        check_equal((False, []), (told["sent"], told["policy"]["changes"]))
+        check_equal(["file", "operator"], [fields["origin"] for fields in policies(redis)])
+
+
+def test_a_policy_that_only_observes_says_so_wherever_it_is_told():
+    with rescue({"policy": {**POLICY, "effects": "observe"}}) as (place, redis, salvor):
+        check_equal(("none", "observe", "observe"), tuple(
+            salvor.log("started")[0][key] for key in ("policy", "effects", "file_effects")))
+        lose(redis, "j1")
+        salvor.wait_decision("j1", action="requeue", mode="observe")
+        check_equal("observe", salvor.wait_log("decided", job="j1", action="requeue")["mode"])
+        submit(redis, "j2")
+        claim(redis, "j2", "w2")
+
+        def cancel(job, *more):
+            return run(SALVOR, "send", "operator.cancel", f"job={job}", "who=ada", "why=gone",
+                       "-c", salvor.config, WAIT, *more)
+        check("job j2; only observed, nothing is done outside\n" in cancel("j2").stdout)
+        submit(redis, "j3")
+        claim(redis, "j3", "w3")
+        check_equal([True], [row["observed"]
+                             for row in json.loads(cancel("j3", "--json").stdout)["decisions"]])
+
+        # Of a roll-out the policy's mode is apply, and the effect tells.
+        path = written(place.folder, "part.yaml", {"policy": {**POLICY, "requeue_percent": 0}})
+        send(salvor, path, WAIT)
+        check_equal("apply", salvor.wait_log("policy_file_not_in_force")["in_force_effects"])
+        lose(redis, "j4")
+        salvor.wait_decision("j4", action="requeue", mode="apply")
+        check_equal("observe", salvor.wait_log("decided", job="j4", action="requeue")["mode"])
+        submit(redis, "j5")
+        claim(redis, "j5", "w5")
+        check("observed" not in cancel("j5").stdout)
+        check_equal("apply", salvor.wait_log("decided", job="j5", action="fail")["mode"])
+
+        # The file observes; what is in force does not.
+        check_equal(0, salvor.stop())
+        salvor.start()
+        salvor.wait_log("in_charge")
+        started = salvor.log("started")[-1]
+        check_equal(("apply", "observe"), (started["effects"], started["file_effects"]))
 
 
 def test_a_changed_file_takes_the_place_of_what_was_sent():
@@ -97,9 +150,9 @@ def test_two_services_have_policies_of_their_own():
         # The other way round, without a restart.
         path = written(place.folder, "turned.txt", "backoff_ms=0\nservice.lenient.max_retries=0\n")
         done = send(salvor, path, WAIT)
-        for line in ("service.lenient.max_retries: (not told) -> 0",
-                     "service.strict.max_retries: 0 -> (not told)",
-                     "service.watched.effects: observe -> (not told)"):
+        for line in ("service.lenient.max_retries: (as the policy of all) -> 0",
+                     "service.strict.max_retries: 0 -> (as the policy of all)",
+                     "service.watched.effects: observe -> (as the policy of all)"):
             check(line in done.stdout.splitlines(), line, done.stdout)
         check("not named, so as in the preset safe: effects, " in done.stdout, done.stdout)
         lose(redis, "k-strict", service="strict")
@@ -127,7 +180,7 @@ def test_a_dry_run_tells_what_would_change_and_sends_nothing():
         path = written(place.folder, "p.txt", "backoff_ms=50\nask_backoff_ms=10\n"
                                               "service.api.ask_limit=9\n")
         done = send(salvor, path, "--dry-run")
-        lines = done.stdout.splitlines()
+        lines = changes(done)
         check_equal(["backoff_ms: 0 -> 50", "valid; not sent"], [lines[0], lines[-1]])
         told = json.loads(send(salvor, path, "--dry-run", "--json").stdout)
         check_equal(False, told["sent"])
@@ -188,10 +241,10 @@ def test_what_is_in_force_is_found_without_an_audit_or_said_to_be_unknown():
         salvor.wait_log("in_charge")
         check_equal(0, salvor.stop())
         done = run(SALVOR, "send", "policy", path, "--dry-run", "-c", salvor.config)
-        check_equal("unchanged", done.stdout.splitlines()[0])
+        check_equal(["unchanged; not sent"], changes(done))
         redis.xadd("policy", text="ask_limit=6\n", origin="operator", hash="0" * 64)
         done = run(SALVOR, "send", "policy", path, "--dry-run", "-c", salvor.config)
-        check_equal("ask_limit: 6 -> 5", done.stdout.splitlines()[0])
+        check_equal("ask_limit: 6 -> 5", changes(done)[0])
         # An audit of another stream says nothing.
         redis.call("FLUSHALL")
         done = run(SALVOR, "send", "policy", path, "--dry-run", "-c", salvor.config)
@@ -216,16 +269,90 @@ def test_a_policy_alone_keeps_what_is_known_of_the_services():
         os.remove(place.token)
         path = written(place.folder, "p.yml", {"policy": {**POLICY, "ask_limit": 4}})
         done = send(salvor, path, WAIT)
-        check_equal("ask_limit: 3 -> 4", done.stdout.splitlines()[0])
-        check("volatile" not in done.stdout, done.stdout)
+        check_equal(["ask_limit: 3 -> 4",
+                     "not told, so kept as known: service.render.volatile=true"],
+                    changes(done)[:2])
         check(fact in in_force(salvor)["text"] and "\nask_limit=4\n" in in_force(salvor)["text"],
               in_force(salvor))
         done = run(SALVOR, "run", "-c", salvor.config, code=2)
         check("services.render.token: file:" in done.stderr, done.stderr)
-        # A text tells all itself, and what it leaves out is shown.
-        path = written(place.folder, "p.txt", "ask_limit=4\n")
-        check("service.render.volatile: true -> (not told)\n" in
-              send(salvor, path, "--dry-run").stdout)
+        # So does a text, and whoever has another configuration, or none.
+        bare = written(place.folder, "bare.yaml", {"redis": {"url": redis.url}})
+        text = written(place.folder, "p.txt", "backoff_ms=0\nask_backoff_ms=10\nask_limit=5\n")
+        for config in (salvor.config, bare):
+            for file in (text, path):
+                done = run(SALVOR, "send", "policy", file, "--dry-run", "-c", config)
+                check("not told, so kept as known: service.render.volatile=true\n" in done.stdout and
+                      "service.render.volatile:" not in done.stdout, done.stdout)
+        told = json.loads(run(SALVOR, "send", "policy", text, "--json", "-c", bare).stdout)
+        check_equal(["service.render.volatile=true"], told["policy"]["kept"])
+        wait_until(lambda: "\nask_limit=5\n" in in_force(salvor)["text"], "the text is in force")
+        check(fact in in_force(salvor)["text"], in_force(salvor))
+        # The job that the service may have forgotten is doubted still.
+        submit(redis, "j1")
+        claim(redis, "j1", "w1", service="render")
+        redis.xadd("job.handed_off", job="j1", worker="w1", attempt=1, service="render",
+                   service_job="of-j1")
+        redis.xadd("worker.lost", worker="w1")
+        salvor.wait_decision("j1", action="park", reason="service_forgot")
+        # What a text tells holds.
+        text = written(place.folder, "off.txt", "service.render.volatile=false\n")
+        done = send(salvor, text, "--dry-run")
+        check("service.render.volatile: true -> false\n" in done.stdout, done.stdout)
+        check("kept" not in done.stdout, done.stdout)
+
+
+def test_a_text_goes_through_sqlite3_and_back():
+    with rescue({"policy": {**POLICY, "services": {"api": {"ask_limit": 9}}}}) as (place, redis,
+                                                                                  salvor):
+        wait_until(lambda: salvor.query("SELECT * FROM policy"), "the file's policy is in force")
+        first = in_force(salvor)
+        text = run("sqlite3", "-readonly", salvor.audit,
+                   "SELECT text FROM policy ORDER BY seq DESC LIMIT 1").stdout
+        check_equal(first["text"] + "\n", text)
+        path = written(place.folder, "same.txt", text)
+        check_equal(["unchanged; not sent"], changes(send(salvor, path, WAIT)))
+        path = written(place.folder, "slow.txt",
+                       "# slower\n" + text.replace("\nbackoff_ms=0\n", "\n\nbackoff_ms=7\n"))
+        check_equal(["backoff_ms: 0 -> 7", "in force"],
+                    [line for line in changes(send(salvor, path, WAIT)) if "-0" not in line])
+        check_equal(first["text"].replace("\nbackoff_ms=0\n", "\nbackoff_ms=7\n"),
+                    in_force(salvor)["text"])
+
+
+def test_a_file_that_names_its_redis_goes_there_and_nowhere_else():
+    with Place() as place:
+        redis = Redis(place)
+        own = written(place.folder, "salvor.yaml", {"redis": {"url": place.missing_url()},
+                                                    "salvor": {"prefix": "own"}})
+        path = written(place.folder, "there.yaml", {
+            "redis": {"url": redis.url}, "salvor": {"prefix": "there"},
+            "policy": {"ask_limit": 5}})
+
+        def send_from_there(*arguments, code=0):
+            return run(SALVOR, "send", "policy", *arguments, code=code, cwd=place.folder)
+        done = send_from_there(path)
+        check_equal(f"to {redis.url}, stream there:{{0}}:events", done.stdout.splitlines()[0])
+        check_equal(1, len(redis.entries("there:{0}:events")))
+        for key in ("redis.url", "salvor.prefix"):
+            done = send_from_there(path, "-c", own, code=2)
+            check(f"{path}: {key}: not that of {own}; allowed: the same, or no -c\n"
+                  in done.stderr, done.stderr)
+        check(place.missing_url() not in done.stderr and redis.url not in done.stderr, done.stderr)
+        check_equal(1, len(redis.entries("there:{0}:events")))
+        # One that names neither goes where the configuration says.
+        plain = written(place.folder, "plain.yaml", {"policy": {"ask_limit": 5}})
+        send_from_there(plain, code=3)
+        done = send_from_there(plain, "-c", path, "--json")
+        told = json.loads(done.stdout)
+        check_equal(("there:{0}:events", redis.url, False),
+                    (told["stream"], told["redis"], told["sent"]))
+        # A mistake in it is told once, and all of them.
+        bad = written(place.folder, "bad.yaml", "redis: {url: nowhere}\npolicy: {ask_limit: many}\n")
+        done = send_from_there(bad, code=2)
+        check_equal([f"{bad}:1: redis.url", f"{bad}:2: policy.ask_limit"],
+                    [line[:len(bad) + 3] + line[len(bad) + 3:].split(":")[0]
+                     for line in done.stderr.splitlines()])
 
 
 def test_a_broken_file_is_told_whole_and_changes_nothing():
@@ -288,9 +415,22 @@ def test_the_page_explains_every_key_and_its_query_runs():
                    service_job="of-j1")
         redis.xadd("worker.lost", worker="w1")
         salvor.wait_decision("j1", action="park", reason="no_profile")
+        # What comes behind is no end of the parking; a job that a person holds waits too.
+        redis.xadd("worker.registered", worker="w1", incarnation=2)
+        redis.xadd("job.progress", job="j1", worker="w1", attempt=1)
+        submit(redis, "j2")
+        claim(redis, "j2", "w2")
+        redis.xadd("operator.hold", job="j2", who="ada", why="look")
+        salvor.wait_decision("j2", action="hold", reason="operator")
+        submit(redis, "j3")
+        claim(redis, "j3", "w3")
+        redis.xadd("operator.hold", job="j3", who="ada", why="look")
+        redis.xadd("operator.resume", job="j3", who="ada", why="seen")
+        salvor.wait_decision("j3", action="resume")
+        salvor.wait_folded(redis)
         query = re.search(r"```sql\n(.*?);\n```", page, re.S)[1]
-        check_equal([("j1", "no_profile")], [(row["job"], row["reason"])
-                                             for row in salvor.query(query)])
+        check_equal([("j1", "no_profile"), ("j2", "operator")],
+                    sorted((row["job"], row["reason"]) for row in salvor.query(query)))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ struct asker asker_start_profile(const char *yaml, const char *base, struct serv
     service.name = "comfyui";
     service.profile = "one";
     service.base = base;
-    if (!connectors_add_profile(asker.connectors, "one.yaml", span_of(yaml), &error) ||
+    if (!connectors_add_profile(asker.connectors, "one.yaml", span_of(yaml), NULL, &error) ||
         !connectors_add_service(asker.connectors, &service, &error)) {
         fail_msg("%s", error.message);
     }

@@ -71,13 +71,18 @@ int scene_tear_down(void **fixture)
     return 0;
 }
 
-static void ask_scene(void *self, const struct effect_request *request)
+static bool ask_scene(void *self, const struct effect_request *request)
 {
     struct scene *scene = self;
+    if (scene->refusals > 0) {
+        scene->refusals--;
+        return false;
+    }
     buffer_put_text(&scene->asked, effect_kind_text(request->kind));
     buffer_put_byte(&scene->asked, ' ');
     buffer_put_span(&scene->asked, request->id);
     buffer_put_byte(&scene->asked, '\n');
+    return true;
 }
 
 static void look(struct scene *scene)

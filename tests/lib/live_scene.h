@@ -30,6 +30,7 @@ struct scene {
     uint32_t seen[EVENT_TYPE_COUNT]; /* entries folded, by type */
     uint32_t batches, looks;         /* batches begun; times that the leader looked for an answer */
     struct buffer asked;             /* kinds and ids of what was asked, one a line */
+    uint32_t refusals;               /* times that a question finds no room, from here on */
     struct service_report report;    /* given once when it has a kind */
     /* Called after each entry and each look for an answer; sets `stop` when all has been seen. */
     void (*watch)(struct scene *scene);

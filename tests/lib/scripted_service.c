@@ -15,21 +15,26 @@
 
 #define REQUEST_MAX  8192
 #define LINES_MAX    32
-#define REQUESTS_MAX 4096
+#define REQUESTS_MAX 8192
+#define SILENT_MAX   2048
 
 struct line {
     char request[128];
     unsigned status;
-    char headers[256], body[4096];
+    char headers[256], *body; /* owned by the service */
 };
 
 struct scripted_service {
     pthread_t thread;
     int listener, stop_fd;
+    unsigned port;
     char url[64];
+    int silent[SILENT_MAX]; /* connections that nothing is said on; the thread's alone */
+    size_t silent_count;
     pthread_mutex_t mutex; /* guards what follows */
     struct line lines[LINES_MAX];
     size_t line_count;
+    unsigned delay_ms;
     char *requests[REQUESTS_MAX]; /* owned */
     size_t request_count;
 };
@@ -77,7 +82,7 @@ static bool read_request(struct scripted_service *service, int fd, char *request
 /* What is to be said, after the request was noted. */
 static struct line note_request(struct scripted_service *service, const char *request)
 {
-    struct line line = {.status = 404};
+    struct line line = {.status = 404, .body = ""};
     size_t size = strlen(request) + 1;
     pthread_mutex_lock(&service->mutex);
     CHECK(service->request_count < REQUESTS_MAX);
@@ -92,15 +97,31 @@ static struct line note_request(struct scripted_service *service, const char *re
     return line;
 }
 
-static void answer(struct scripted_service *service, int fd)
+/* False when the test wants to stop. */
+static bool take_time(struct scripted_service *service)
+{
+    pthread_mutex_lock(&service->mutex);
+    int delay_ms = (int)service->delay_ms;
+    pthread_mutex_unlock(&service->mutex);
+    struct pollfd stop = {.fd = service->stop_fd, .events = POLLIN};
+    return delay_ms == 0 || poll(&stop, 1, delay_ms) == 0;
+}
+
+/* True when the connection is to be kept. */
+static bool answer(struct scripted_service *service, int fd)
 {
     char request[REQUEST_MAX], head[512];
     if (!read_request(service, fd, request)) {
-        return;
+        return false;
     }
     struct line line = note_request(service, request);
-    if (line.status == SCRIPTED_HANG_UP) {
-        return;
+    if (line.status == SCRIPTED_SILENCE) {
+        CHECK(service->silent_count < SILENT_MAX);
+        service->silent[service->silent_count++] = fd;
+        return true;
+    }
+    if (line.status == SCRIPTED_HANG_UP || !take_time(service)) {
+        return false;
     }
     int size = snprintf(head, sizeof(head),
                         "HTTP/1.1 %u X\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -112,6 +133,7 @@ static void answer(struct scripted_service *service, int fd)
     if (is_sent) {
         shutdown(fd, SHUT_WR);
     }
+    return false;
 }
 
 static void *thread_main(void *argument)
@@ -119,8 +141,7 @@ static void *thread_main(void *argument)
     struct scripted_service *service = argument;
     while (wait_for(service, service->listener)) {
         int fd = accept(service->listener, NULL, NULL);
-        if (fd >= 0) {
-            answer(service, fd);
+        if (fd >= 0 && !answer(service, fd)) {
             close(fd);
         }
     }
@@ -130,18 +151,31 @@ static void *thread_main(void *argument)
 struct scripted_service *scripted_service_start(void)
 {
     struct scripted_service *service = mem_zero(sizeof(*service));
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
     socklen_t size = sizeof(address);
     service->stop_fd = eventfd(0, EFD_CLOEXEC);
     service->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(service->listener >= 0);
     CHECK(bind(service->listener, (struct sockaddr *)&address, size) == 0);
-    CHECK(listen(service->listener, 128) == 0);
+    CHECK(listen(service->listener, 4096) == 0);
     CHECK(getsockname(service->listener, (struct sockaddr *)&address, &size) == 0);
-    snprintf(service->url, sizeof(service->url), "http://127.0.0.1:%u", ntohs(address.sin_port));
+    service->port = ntohs(address.sin_port);
+    snprintf(service->url, sizeof(service->url), "http://127.0.0.1:%u", service->port);
     pthread_mutex_init(&service->mutex, NULL);
     CHECK(pthread_create(&service->thread, NULL, thread_main, service) == 0);
     return service;
+}
+
+unsigned scripted_service_port(const struct scripted_service *service)
+{
+    return service->port;
+}
+
+void scripted_service_delay(struct scripted_service *service, unsigned delay_ms)
+{
+    pthread_mutex_lock(&service->mutex);
+    service->delay_ms = delay_ms;
+    pthread_mutex_unlock(&service->mutex);
 }
 
 const char *scripted_service_url(const struct scripted_service *service)
@@ -158,7 +192,8 @@ void scripted_service_on(struct scripted_service *service, const char *request, 
     line->status = status;
     snprintf(line->request, sizeof(line->request), "%s", request);
     snprintf(line->headers, sizeof(line->headers), "%s", headers != NULL ? headers : "");
-    snprintf(line->body, sizeof(line->body), "%s", body);
+    size_t size = strlen(body) + 1;
+    line->body = memcpy(mem_zero(size), body, size);
     pthread_mutex_unlock(&service->mutex);
 }
 
@@ -193,6 +228,12 @@ void scripted_service_stop(struct scripted_service *service)
     pthread_join(service->thread, NULL);
     for (size_t i = 0; i < service->request_count; i++) {
         mem_free(service->requests[i]);
+    }
+    for (size_t i = 0; i < service->line_count; i++) {
+        mem_free(service->lines[i].body);
+    }
+    for (size_t i = 0; i < service->silent_count; i++) {
+        close(service->silent[i]);
     }
     close(service->listener);
     close(service->stop_fd);

@@ -80,6 +80,22 @@ static const struct row rows[] = {
      ""},
     {96900, "j9", "w9", "", 1, ACTION_WAIT, REASON_WORKER_HEARD_AGAIN, NOTED, EFFECT_NONE,
      OUTCOME_NONE, 0, ""},
+    /* First only observed, then carried out. */
+    {96950, "j10", "w10", "comfyui", 1, ACTION_ASK, REASON_WORKER_LOST, LOST, EFFECT_ASK,
+     OUTCOME_ANSWERED, 10, "completed"},
+    {96960, "j10", "w10", "comfyui", 1, ACTION_COMPLETE, REASON_SERVICE_COMPLETED, ANSWERED,
+     EFFECT_COMPLETE, OUTCOME_OBSERVED, 0, ""},
+    {96990, "j10", "w10", "comfyui", 1, ACTION_COMPLETE, REASON_SERVICE_COMPLETED, ANSWERED,
+     EFFECT_COMPLETE, OUTCOME_APPLIED, 2, ""},
+    /* Asked for twice, once refused. */
+    {96950, "j11", "w11", "", 1, ACTION_WAIT, REASON_CLAIM_TIMED_OUT, NOTED, EFFECT_NONE,
+     OUTCOME_NONE, 0, ""},
+    {96970, "j11", "w11", "", 1, ACTION_REQUEUE, REASON_CLAIM_TIMED_OUT, NOTED, EFFECT_REQUEUE,
+     OUTCOME_STALE, 2, "status=assigned"},
+    {96980, "j11", "w11", "", 1, ACTION_REQUEUE, REASON_CLAIM_TIMED_OUT, NOTED, EFFECT_REQUEUE,
+     OUTCOME_APPLIED, 2, ""},
+    {96995, "j12", "w12", "", 1, ACTION_REQUEUE, REASON_WORKER_LOST, LOST, EFFECT_REQUEUE,
+     OUTCOME_OBSERVED, 0, ""},
     {97000, "j6", "w6", "", 1, ACTION_REQUEUE, REASON_WORKER_STOPPED, LOST, EFFECT_REQUEUE,
      OUTCOME_WITHDRAWN, 50, ""},
     {98000, "j7", "w7", "comfyui", 1, ACTION_ASK, REASON_WORKER_SILENT, LOST, EFFECT_ASK,
@@ -142,7 +158,7 @@ static bool put_row(struct audit *audit, const struct row *row, uint64_t number,
         .reducers = 1,
         .evidence = span_of(row->evidence),
         .trace = SPAN("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-        .mode = SPAN("apply"),
+        .mode = row->outcome == OUTCOME_OBSERVED ? SPAN("observe") : SPAN("apply"),
     };
     return audit_append(audit, &decision, error) &&
            (row->effect == EFFECT_NONE || put_effect(audit, row, decision.id, error));

@@ -35,18 +35,18 @@ static void test_allow__names_and_addresses_are_compared(void **fixture)
 {
     (void)fixture;
     struct allow list = list_of((const char *const[]){"gpu7.example", "10.0.0.7", "[::1]", NULL});
-    assert_true(allow_host(&list, "GPU7.example"));
-    assert_true(allow_host(&list, "10.0.0.7"));
-    assert_false(allow_host(&list, "10.0.0.8"));
-    assert_true(allow_host(&list, "[::1]"));
-    assert_true(allow_host(&list, "[::ffff:10.0.0.7]"));
-    assert_false(allow_host(&list, "[::2]"));
+    assert_true(allow_host(&list, "GPU7.example", 80));
+    assert_true(allow_host(&list, "10.0.0.7", 80));
+    assert_false(allow_host(&list, "10.0.0.8", 80));
+    assert_true(allow_host(&list, "[::1]", 80));
+    assert_true(allow_host(&list, "[::ffff:10.0.0.7]", 80));
+    assert_false(allow_host(&list, "[::2]", 80));
     allow_fini(&list);
     list = list_of((const char *const[]){"gpu7.example", NULL});
-    assert_false(allow_host(&list, "gpu8.example"));
-    assert_false(allow_host(&list, "10.0.0.7"));
+    assert_false(allow_host(&list, "gpu8.example", 80));
+    assert_false(allow_host(&list, "10.0.0.7", 80));
     allow_fini(&list);
-    assert_false(allow_host(&list, "anything"));
+    assert_false(allow_host(&list, "anything", 80));
 }
 
 static void test_allow__blocks_hold_addresses(void **fixture)
@@ -54,12 +54,12 @@ static void test_allow__blocks_hold_addresses(void **fixture)
     (void)fixture;
     struct allow list =
         list_of((const char *const[]){"10.0.0.0/8", "192.168.4.0/22", "fd00::/9", NULL});
-    assert_true(allow_host(&list, "10.255.1.2"));
-    assert_false(allow_host(&list, "11.0.0.0"));
-    assert_true(allow_host(&list, "192.168.7.255"));
-    assert_false(allow_host(&list, "192.168.8.0"));
-    assert_true(allow_host(&list, "[fd7f::1]"));
-    assert_false(allow_host(&list, "[fd80::1]"));
+    assert_true(allow_host(&list, "10.255.1.2", 80));
+    assert_false(allow_host(&list, "11.0.0.0", 80));
+    assert_true(allow_host(&list, "192.168.7.255", 80));
+    assert_false(allow_host(&list, "192.168.8.0", 80));
+    assert_true(allow_host(&list, "[fd7f::1]", 80));
+    assert_false(allow_host(&list, "[fd80::1]", 80));
     assert_true(peer_passes(&list, "a.name", "10.1.2.3"));
     assert_true(peer_passes(&list, "a.name", "::ffff:10.1.2.3"));
     assert_false(peer_passes(&list, "a.name", "127.0.0.1"));
@@ -74,7 +74,7 @@ static void test_allow__a_name_is_judged_by_its_address(void **fixture)
 {
     (void)fixture;
     struct allow list = list_of((const char *const[]){"gpu7.example", "10.0.0.0/8", NULL});
-    assert_true(allow_host(&list, "other.example")); /* its address will tell */
+    assert_true(allow_host(&list, "other.example", 80)); /* its address will tell */
     assert_false(peer_passes(&list, "other.example", "127.0.0.1"));
     assert_true(peer_passes(&list, "other.example", "10.0.0.1"));
     assert_true(peer_passes(&list, "gpu7.example", "192.0.2.1"));
@@ -89,6 +89,36 @@ static void test_allow__a_name_is_judged_by_its_address(void **fixture)
     allow_fini(&list);
 }
 
+static void test_allow__an_entry_with_a_port_is_that_port_alone(void **fixture)
+{
+    (void)fixture;
+    struct allow list =
+        list_of((const char *const[]){"gpu7.example:8188", "10.0.0.0/8:8188", "[::1]:8188",
+                                      "[fd00::]/9:1", "any.example", "192.0.2.1", NULL});
+    static const struct {
+        const char *host;
+        uint16_t port;
+        bool is_allowed, is_meant;
+    } rows[] = {
+        {"GPU7.example", 8188, true, true},   {"10.9.9.9", 8188, true, true},
+        {"10.9.9.9", 443, false, false},      {"[::1]", 8188, true, true},
+        {"[::1]", 80, false, false},          {"[fd7f::1]", 1, true, true},
+        {"any.example", 8188, true, false},   {"192.0.2.1", 8188, true, false},
+        {"other.example", 8188, true, false}, /* its address will tell */
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(allow_host(&list, rows[i].host, rows[i].port), rows[i].is_allowed);
+        assert_int_equal(allow_place(&list, rows[i].host, rows[i].port), rows[i].is_meant);
+    }
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(8188)};
+    assert_int_equal(inet_pton(AF_INET, "10.1.2.3", &peer.sin_addr), 1);
+    assert_true(allow_peer(&list, "other.example", (const struct sockaddr *)&peer));
+    peer.sin_port = htons(8189);
+    assert_false(allow_peer(&list, "other.example", (const struct sockaddr *)&peer));
+    assert_false(allow_peer(&list, "gpu7.example", (const struct sockaddr *)&peer));
+    allow_fini(&list);
+}
+
 static void test_allow__what_is_no_host_is_refused(void **fixture)
 {
     static const struct {
@@ -98,6 +128,10 @@ static void test_allow__what_is_no_host_is_refused(void **fixture)
         {"a b", "is no host; allowed: a name, an address, or a block such as 10.0.0.0/8"},
         {"http://x", "is no host"},
         {"name/8", "is no host"},
+        {"name:0", "is no host"},
+        {"name:65536", "is no host"},
+        {"name:", "is no host"},
+        {":80", "is no host"},
         {"10.0.0.0/33", "a number from 0 to 32"},
         {"10.0.0.0/", "a number from 0 to 32"},
         {"::/129", "a number from 0 to 128"},
@@ -130,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_allow__names_and_addresses_are_compared),
         cmocka_unit_test(test_allow__blocks_hold_addresses),
         cmocka_unit_test(test_allow__a_name_is_judged_by_its_address),
+        cmocka_unit_test(test_allow__an_entry_with_a_port_is_that_port_alone),
         cmocka_unit_test(test_allow__what_is_no_host_is_refused),
         cmocka_unit_test(test_allow__the_list_is_bounded),
     };

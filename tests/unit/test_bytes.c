@@ -176,6 +176,26 @@ static void test_bytes__bad_input_stays_bad(void **fixture)
     assert_int_equal(reader_bytes(&reader, 1).size, 0);
 }
 
+static void test_bytes__predicates_look_at_every_byte(void **fixture)
+{
+    (void)fixture;
+    assert_true(span_holds(SPAN("abc"), SPAN("bc")));
+    assert_true(span_holds(SPAN("abc"), SPAN("abc")));
+    assert_true(span_holds(SPAN_NONE, SPAN("")));
+    assert_true(span_holds(SPAN("a"), SPAN_NONE));
+    assert_false(span_holds(SPAN("abc"), SPAN("ac")));
+    assert_false(span_holds(SPAN("ab"), SPAN("abc")));
+    assert_false(span_holds(SPAN_NONE, SPAN("a")));
+    assert_true(span_is_solid(SPAN("a-~!")));
+    assert_false(span_is_solid(SPAN("a b")));
+    assert_false(span_is_solid(SPAN("a\x7f")));
+    assert_false(span_is_solid(SPAN("\xc3\xa4")));
+    assert_true(span_is_line(SPAN("a b \xc3\xa4")));
+    assert_false(span_is_line(SPAN("a\n")));
+    assert_false(span_is_line(SPAN("a\0b")));
+    assert_false(span_is_line(SPAN("\x7f")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_bytes__decimals_and_json_strings),
         cmocka_unit_test(test_bytes__reader_reads_what_was_put),
         cmocka_unit_test(test_bytes__bad_input_stays_bad),
+        cmocka_unit_test(test_bytes__predicates_look_at_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -302,6 +302,20 @@ static void test_config__takes_all_of_a_service(void **fixture)
     config_fini(&config);
 }
 
+static void test_config__a_base_holds_no_query(void **fixture)
+{
+    (void)fixture;
+    char *const environment[] = {NULL};
+    assert_problems("services:\n"
+                    "  a: {profile: comfyui, base: \"http://h?k=hush\"}\n"
+                    "  b: {profile: comfyui, base: \"http://h/x#y\"}\n",
+                    environment,
+                    "c.yaml:2: services.a.base: no URL to ask; allowed: http://host[:port][/path], "
+                    "https://…, without ? and #\n"
+                    "c.yaml:3: services.b.base: no URL to ask; allowed: http://host[:port][/path], "
+                    "https://…, without ? and #\n");
+}
+
 static void test_config__tells_all_that_is_wrong_with_a_service_but_no_secret(void **fixture)
 {
     (void)fixture;
@@ -340,7 +354,7 @@ static void test_config__tells_all_that_is_wrong_with_a_service_but_no_secret(vo
         "1000000\n"
         "c.yaml:9: services.art.ca_file: \"\"; allowed: the path of a file\n"
         "c.yaml:10: services.art.allow: \"?\" is no host; allowed: a name, an address, or a block "
-        "such as 10.0.0.0/8\n"
+        "such as 10.0.0.0/8, with :port behind it or not\n"
         "c.yaml:10: services.art.allow: \"10.0.0.0/33\": the block's size is a number from 0 to "
         "32\n"
         "c.yaml:11: services.art.unix_socket: allowed: a path of up to 107 bytes\n"
@@ -416,7 +430,8 @@ static void test_config__names_all_problems_at_once(void **fixture)
         "to 31536000000000\n"
         "c.yaml:16: services.a b: not a name; allowed: 1 to 64 letters, digits, '-', '_' and "
         "'.'\n"
-        "c.yaml:17: services.c.base: no URL to ask; allowed: http://host[:port][/path], https://…\n"
+        "c.yaml:17: services.c.base: no URL to ask; allowed: http://host[:port][/path], https://…, "
+        "without ? and #\n"
         "c.yaml:17: services.c.colour: unknown key; allowed: profile, base, allow, token, "
         "ca_file, unix_socket, exclusive, answer_ttl_ms, rate_per_s\n"
         "c.yaml:17: services.c.profile: is missing\n"
@@ -480,6 +495,7 @@ int main(void)
         cmocka_unit_test(test_config__a_policy_of_one_service_holds_beside_its_preset),
         cmocka_unit_test(test_config__says_what_no_single_service_can_have),
         cmocka_unit_test(test_config__takes_all_of_a_service),
+        cmocka_unit_test(test_config__a_base_holds_no_query),
         cmocka_unit_test(test_config__tells_all_that_is_wrong_with_a_service_but_no_secret),
         cmocka_unit_test(test_config__reads_secrets_from_environment_and_file),
         cmocka_unit_test(test_config__names_all_problems_at_once),

@@ -12,6 +12,7 @@
 #include "tests/lib/asker.h"
 #include "tests/lib/hostile_service.h"
 #include "tests/lib/http_service.h"
+#include "tests/lib/scripted_service.h"
 
 #define JSON(body) \
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" body
@@ -214,6 +215,62 @@ static void test_connectors__a_service_without_a_profile_is_answered_at_once(voi
     asker_stop(&asker);
 }
 
+static void test_connectors__who_finds_them_full_asks_again(void **fixture)
+{
+    (void)fixture;
+    struct hostile_service *service = hostile_service_start(HOSTILE_SILENT, NULL);
+    struct asker asker = asker_start_profile(ASKER_PROFILE, hostile_service_url(service),
+                                             (struct service_config){0}, ASKER_LIMITS(2000));
+    struct effect_request request;
+    size_t taken = 0;
+    for (bool is_taken = true; is_taken; taken += is_taken) {
+        struct number_text id = number_text(taken);
+        request = asker_request(id.text, id.text);
+        is_taken = connectors_ask(asker.connectors, &request);
+    }
+    assert_true(taken > 10000);
+    struct number_text first = number_text(0), last = number_text(taken);
+    request = asker_request(first.text, first.text);
+    assert_true(connectors_ask(asker.connectors, &request)); /* it is there already */
+    asker_next(&asker);
+    request = asker_request(last.text, last.text);
+    assert_true(connectors_ask(asker.connectors, &request));
+    for (size_t i = 0; i < taken; i++) {
+        struct service_report answer = asker_next(&asker);
+        assert_true(span_is(answer.word, "timeout") || span_is(answer.word, "breaker_open"));
+    }
+    asker_stop(&asker);
+    hostile_service_stop(service);
+}
+
+/* The check has an engine of its own, which leaves nothing behind. */
+static void test_connectors__a_service_can_be_asked_after_its_check(void **fixture)
+{
+    (void)fixture;
+    struct scripted_service *service = scripted_service_start();
+    const struct connectors_config limits = ASKER_LIMITS(QUESTION_MS);
+    struct asker asker = asker_create(&limits);
+    struct error error = {0};
+    struct service_check check;
+    const struct service_config config = {.name = "comfyui",
+                                          .profile = "one",
+                                          .base = scripted_service_url(service),
+                                          .rate_per_s = 1};
+    static const char yaml[] = ASKER_PROFILE "health: {request: 'GET /up', rules: ['200 => ok']}\n";
+    assert_true(connectors_add_profile(asker.connectors, "one.yaml", SPAN(yaml), NULL, &error));
+    assert_true(connectors_add_service(asker.connectors, &config, &error));
+    scripted_service_on(service, "GET /", 200, NULL, "{\"state\":\"run\"}");
+    assert_true(connectors_check(asker.connectors, "comfyui", &check));
+    assert_true(check.is_reachable);
+    asker_begin(&asker);
+    for (int i = 0; i < 2; i++) { /* the second one waits for its turn */
+        struct service_report answer = asker_ask_anew(&asker, "1", false);
+        assert_answer(&answer, ANSWER_RUNNING, "");
+    }
+    asker_stop(&asker);
+    scripted_service_stop(service);
+}
+
 static void test_connectors__a_question_under_way_is_not_asked_twice(void **fixture)
 {
     (void)fixture;
@@ -250,7 +307,7 @@ static void test_connectors__a_slow_host_holds_no_other_one(void **fixture)
         asker.connectors, "history.yaml",
         SPAN("profile: history\nvolatile: false\nstatus:\n"
              "- {request: 'GET /history/{id}', rules: [200 & body empty => not_found]}\n"),
-        &error));
+        NULL, &error));
     assert_true(connectors_add_service(asker.connectors, &service, &error));
     asker_begin(&asker);
     struct effect_request first = asker_request("first", SERVICE_JOB),
@@ -318,8 +375,9 @@ static void test_connectors__mistakes_in_the_configuration_are_named(void **fixt
     assert_true(connectors_add_profile(connectors, "mine.yaml",
                                        SPAN("profile: mine\nvolatile: false\nstatus:\n"
                                             "- {request: GET /x, rules: [200 => running]}\n"),
-                                       &error));
-    assert_false(connectors_add_profile(connectors, "bad.yaml", SPAN("profile: x\n"), &error));
+                                       NULL, &error));
+    assert_false(
+        connectors_add_profile(connectors, "bad.yaml", SPAN("profile: x\n"), NULL, &error));
     assert_non_null(strstr(error.message, "bad.yaml: line 1: \"volatile\" is missing"));
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         assert_false(connectors_add_service(connectors, &rows[i].service, &error));
@@ -355,7 +413,7 @@ static void test_connectors__other_shapes_of_services_can_be_asked(void **fixtur
         .name = "comfyui", .profile = "other", .base = "http://127.0.0.1"};
     struct asker asker = asker_create(&config);
     struct error error = {0};
-    assert_true(connectors_add_profile(asker.connectors, "other.yaml", SPAN(yaml), &error));
+    assert_true(connectors_add_profile(asker.connectors, "other.yaml", SPAN(yaml), NULL, &error));
     assert_true(connectors_add_service(asker.connectors, &service, &error));
     asker_begin(&asker);
     struct effect_request request = asker_request("q", "j\"1");
@@ -416,7 +474,8 @@ static void test_connectors__a_result_is_handed_on_as_it_is(void **fixture)
             .name = "comfyui", .profile = "plain", .base = hostile_service_url(http)};
         struct asker asker = asker_create(&config);
         struct error error = {0};
-        assert_true(connectors_add_profile(asker.connectors, "plain.yaml", SPAN(yaml), &error));
+        assert_true(
+            connectors_add_profile(asker.connectors, "plain.yaml", SPAN(yaml), NULL, &error));
         assert_true(connectors_add_service(asker.connectors, &service, &error));
         asker_begin(&asker);
         struct service_report answer = asker_ask(&asker, "j");
@@ -438,6 +497,8 @@ int main(void)
         cmocka_unit_test(test_connectors__where_the_worker_said_is_asked_first),
         cmocka_unit_test(test_connectors__a_thousand_questions_are_all_answered),
         cmocka_unit_test(test_connectors__a_service_without_a_profile_is_answered_at_once),
+        cmocka_unit_test(test_connectors__who_finds_them_full_asks_again),
+        cmocka_unit_test(test_connectors__a_service_can_be_asked_after_its_check),
         cmocka_unit_test(test_connectors__a_question_under_way_is_not_asked_twice),
         cmocka_unit_test(test_connectors__a_slow_host_holds_no_other_one),
         cmocka_unit_test(test_connectors__stopping_drops_what_is_under_way),

@@ -314,7 +314,8 @@ static void test_engine__a_service_does_not_answer_for_another_on_its_host(void 
     struct asker asker = asker_create(&limits);
     struct error error = {0};
     static const char *const names[] = {"comfyui", "other"};
-    assert_true(connectors_add_profile(asker.connectors, "one.yaml", SPAN(ASKER_PROFILE), &error));
+    assert_true(
+        connectors_add_profile(asker.connectors, "one.yaml", SPAN(ASKER_PROFILE), NULL, &error));
     for (size_t i = 0; i < 2; i++) {
         struct service_config config = {
             .name = names[i], .profile = "one", .base = scripted_service_url(service)};

@@ -50,6 +50,7 @@ static const struct row own_rows[] = {
     {"comfyui/queue", 200, "comfyui", "legacy", STATUS, 0, "job-1", "running"},
     {"comfyui/queue", 200, "comfyui", "legacy", STATUS, 0, "job-2", "pending"},
     {"comfyui/queue", 200, "comfyui", "legacy", STATUS, 0, "job-3", "not_found"},
+    {"comfyui/queue_null", 200, "comfyui", "legacy", STATUS, 0, "job-1", "inconclusive"},
     {"comfyui/queue_empty", 200, "comfyui", "legacy", STATUS, 0, "job-1", "not_found"},
     {"comfyui/history_empty", 200, "comfyui", "legacy", STATUS, 0, "job-1", "inconclusive"},
     {"comfyui/history_success", 200, "comfyui", "legacy", STATUS, 1, "job-1", "completed"},
@@ -80,6 +81,8 @@ static const struct row own_rows[] = {
     {"rest/empty", 202, "rest_async", "", STATUS, 0, "job-1", "running"},
     {"rest/completed", 200, "rest_async", "", STATUS, 0, "job-1", "completed"},
     {"rest/completed_of_another", 200, "rest_async", "", STATUS, 0, "job-1", "inconclusive"},
+    {"rest/completed_of_another_job_id", 200, "rest_async", "", STATUS, 0, "job-1", "inconclusive"},
+    {"rest/completed_without_result", 200, "rest_async", "", STATUS, 0, "job-1", "completed"},
     {"rest/failed", 200, "rest_async", "", STATUS, 0, "job-1", "failed"},
     {"rest/unknown_word", 200, "rest_async", "", STATUS, 0, "job-1", "inconclusive"},
     {"rest/empty", 200, "rest_async", "", STATUS, 0, "job-1", "inconclusive"},
@@ -95,6 +98,7 @@ static const struct row own_rows[] = {
     {"rest/completed_number", 200, "rest_token", "", STATUS, 0, "18", "inconclusive"},
     {"rest/completed_without_result", 200, "rest_token", "", STATUS, 0, "job-1", "inconclusive"},
     {"rest/completed_of_another", 200, "rest_token", "", STATUS, 0, "job-1", "inconclusive"},
+    {"rest/completed_of_another_job_id", 200, "rest_token", "", STATUS, 0, "job-1", "inconclusive"},
     {"rest/failed", 200, "rest_token", "", STATUS, 0, "job-1", "failed"},
     {"rest/unknown_word", 200, "rest_token", "", STATUS, 0, "job-1", "inconclusive"},
     {"rest/not_found", 404, "rest_token", "", STATUS, 0, "job-1", "not_found expired"},
@@ -169,7 +173,7 @@ static struct profile *load_shipped(const char *name)
     size_t count;
     const struct profile_shipped *all = profile_shipped(&count);
     for (size_t i = 0; i < count; i++) {
-        struct profile *profile = profile_load(all[i].file, all[i].yaml, &error);
+        struct profile *profile = profile_load(all[i].file, all[i].yaml, NULL, &error);
         if (profile == NULL) {
             fail_msg("%s", error.message);
             return NULL;
@@ -237,8 +241,8 @@ static void put_judgement(struct buffer *out, const struct profile_request *requ
     } else if (purpose == RULE_OF_PROBE) {
         buffer_put_text(out, judgement.is_ok ? "ok" : judgement.is_absent ? "absent" : "neither");
     } else if (is_about_a_job(judgement.verdict) && request->identity != NULL &&
-               !rule_term_holds(request->identity, &reply, &variables)) {
-        bool is_told = rule_term_is_told(request->identity, &reply, &variables);
+               reply_owner(&reply, request->identity, &variables) != REPLY_OURS) {
+        bool is_told = reply_owner(&reply, request->identity, &variables) == REPLY_ANOTHERS;
         buffer_put_text(out, is_told ? "another job's" : "nobody's");
     } else {
         buffer_put_text(out, answer_verdict_text(judgement.verdict));

@@ -28,7 +28,8 @@ static bool resolver_is_released;
 static unsigned resolver_stuck; /* threads of libcurl that wait in the resolver */
 
 /* Stands before the C library's own, for libcurl too: "never.test" resolves only when the test lets
- * it, "loopback.test" is 127.0.0.1, "metadata.test" is a link-local address. */
+ * it, "loopback.test" is 127.0.0.1, "metadata.test" is a link-local address, "two.test"
+ * has 10.9.9.9 and 127.0.0.1. */
 int getaddrinfo(const char *restrict name, const char *restrict service,
                 const struct addrinfo *restrict hints, struct addrinfo **restrict result)
 {
@@ -46,6 +47,10 @@ int getaddrinfo(const char *restrict name, const char *restrict service,
         pthread_cond_broadcast(&resolver_released);
         pthread_mutex_unlock(&resolver_mutex);
         return EAI_AGAIN;
+    }
+    if (strcmp(name, "two.test") == 0) {
+        int failed = real("10.9.9.9", service, hints, result);
+        return failed != 0 ? failed : real("127.0.0.1", service, hints, &(*result)->ai_next);
     }
     if (strcmp(name, "loopback.test") == 0) {
         name = "127.0.0.1";
@@ -103,8 +108,8 @@ static struct asker create_asker(uint64_t body_max)
     struct connectors_config config = {
         .question_ms = QUESTION_MS, .body_max = body_max, .per_host = 16};
     struct asker asker = asker_create(&config);
-    assert_true(
-        connectors_add_profile(asker.connectors, "two_steps.yaml", span_of(profile_text), &error));
+    assert_true(connectors_add_profile(asker.connectors, "two_steps.yaml", span_of(profile_text),
+                                       NULL, &error));
     return asker;
 }
 
@@ -347,6 +352,40 @@ static void test_hostile__only_allowed_hosts_are_asked(void **fixture)
     hostile_service_stop(service);
 }
 
+/* A name with two addresses, of which one is not allowed: the other one heard the request. */
+static void test_hostile__what_went_to_an_allowed_address_was_sent(void **fixture)
+{
+    static const struct {
+        const char *reply;
+        enum answer_verdict verdict;
+        enum effect_outcome outcome;
+    } rows[] = {{JSON("{\"state\":\"run\"}"), ANSWER_RUNNING, OUTCOME_ACCEPTED},
+                {"", ANSWER_UNREACHABLE, OUTCOME_UNKNOWN}};
+    const char *block = "127.0.0.0/8";
+    const struct service_config config = {.allow = &block, .allow_count = 1};
+    (void)fixture;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char named[64];
+        struct hostile_service *service = hostile_service_start(HOSTILE_REPLY, rows[i].reply);
+        struct asker asker = asker_start_profile(ASKER_PROFILE_WITH_CANCEL, "http://192.0.2.1",
+                                                 config, ASKER_LIMITS(QUESTION_MS));
+        snprintf(named, sizeof(named), "http://two.test:%u", hostile_service_port(service));
+        struct effect_request request = asker_request("q", "1");
+        request.base = span_of(named);
+        connectors_ask(asker.connectors, &request);
+        struct service_report report = asker_next(&asker);
+        assert_int_equal(report.verdict, rows[i].verdict);
+        request.id = SPAN("c");
+        request.kind = EFFECT_CANCEL;
+        connectors_ask(asker.connectors, &request);
+        report = asker_next(&asker);
+        assert_int_equal(report.outcome, rows[i].outcome);
+        assert_int_equal(hostile_service_count(service), 2);
+        asker_stop(&asker);
+        hostile_service_stop(service);
+    }
+}
+
 static void test_hostile__a_pooled_connection_is_checked_again(void **fixture)
 {
     (void)fixture;
@@ -425,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_hostile__nobody_listens),
         cmocka_unit_test(test_hostile__a_name_that_never_resolves_costs_no_more_than_the_limit),
         cmocka_unit_test(test_hostile__only_allowed_hosts_are_asked),
+        cmocka_unit_test(test_hostile__what_went_to_an_allowed_address_was_sent),
         cmocka_unit_test(test_hostile__a_pooled_connection_is_checked_again),
         cmocka_unit_test(test_hostile__a_request_says_no_more_than_it_must),
         cmocka_unit_test(test_hostile__an_id_that_would_climb_out_is_not_sent),

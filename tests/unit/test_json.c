@@ -120,6 +120,37 @@ static void test_json__hostile_texts_are_refused(void **fixture)
     assert_null(json_parse(SPAN("[1]\0[2]"), &error));
 }
 
+/* A text of few bytes for each value would take far more memory and time than it is long. */
+static void test_json__values_are_counted_before_they_are_read(void **fixture)
+{
+    (void)fixture;
+    static const struct {
+        const char *begin, *unit, *end;
+        size_t most; /* of these that are read */
+    } rows[] = {
+        {"[0", ",1", "]", JSON_VALUES_MAX - 1},
+        {"[0", ",[]", "]", (JSON_VALUES_MAX - 1) / 2},
+        {"[\"", ",:[{", "\"]", 4 * JSON_VALUES_MAX},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (size_t over = 0; over < 2; over++) {
+            struct buffer text = {0};
+            struct error error = {0};
+            buffer_put_text(&text, rows[i].begin);
+            for (size_t k = 0; k < rows[i].most + over; k++) {
+                buffer_put_text(&text, rows[i].unit);
+            }
+            buffer_put_text(&text, rows[i].end);
+            struct json *json = json_parse(buffer_span(&text), &error);
+            bool is_text = i == 2;
+            assert_int_equal(json != NULL, over == 0 || is_text);
+            assert_int_equal(error.code, json != NULL ? ERROR_NONE : ERROR_REFUSED);
+            json_destroy(json);
+            buffer_fini(&text);
+        }
+    }
+}
+
 static void test_json__nesting_is_bounded(void **fixture)
 {
     (void)fixture;
@@ -260,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_json__every_kind_is_told_and_read),
         cmocka_unit_test(test_json__any_top_level_value),
         cmocka_unit_test(test_json__hostile_texts_are_refused),
+        cmocka_unit_test(test_json__values_are_counted_before_they_are_read),
         cmocka_unit_test(test_json__nesting_is_bounded),
         cmocka_unit_test(test_json__integers_beyond_64_bits_are_reals),
         cmocka_unit_test(test_json__pointers_follow_the_rfc),

@@ -154,6 +154,45 @@ static void test_live__a_question_is_asked_and_its_answer_appended(void **fixtur
     assert_int_equal(rest.size, 0);
 }
 
+/* The asker has no room: the question is asked again, and a job that needs no question does not
+ * wait for that. */
+static void watch_full_asker(struct scene *scene)
+{
+    if (scene->step == 0 && scene->seen[EVENT_TICK] > 0) {
+        scene->step = 1;
+        scene->refusals = UINT32_MAX;
+        lay_out_job(scene);
+        DO(scene, "HSET", "job:j2", "status", "in_progress", "retry_count", "0", "worker_id", "w2",
+           "priority", "50", "created_at", "2025-10-04T12:30:15.250Z");
+        DO(scene, "HSET", "jobs:active:w2", "j2", "{}");
+        DO(scene, "HSET", "worker:w2", "status", "busy", "current_job_id", "j2");
+        DO(scene, "XADD", STREAM, "*", "type", "worker.registered", "worker", "w2");
+        DO(scene, "XADD", STREAM, "*", "type", "job.started", "job", "j2", "worker", "w2",
+           "attempt", "1");
+        DO(scene, "XADD", STREAM, "*", "type", "job.handed_off", "job", "j1", "worker", "w1",
+           "attempt", "1", "service", "comfyui", "service_job", "s1");
+        stop_worker(scene);
+        DO(scene, "XADD", STREAM, "*", "type", "worker.stopped", "worker", "w2");
+    }
+    if (scene->step == 1 && scene->seen[EVENT_EFFECT_SETTLED] > 0) {
+        assert_true(scene->refusals < UINT32_MAX);
+        assert_int_equal(scene->asked.size, 0);
+        scene->step = 2;
+        scene->refusals = 0;
+    }
+    scene->stop = scene->asked.size > 0;
+}
+
+static void test_live__a_question_without_room_is_asked_again(void **fixture)
+{
+    struct scene *scene = *fixture;
+    scene_run_clean(scene, watch_full_asker);
+    struct span rest = buffer_span(&scene->asked);
+    struct span question = span_cut(&rest, '\n');
+    assert_true(span_is(span_cut(&question, ' '), "ask"));
+    assert_int_equal(rest.size, 0);
+}
+
 /* The value of a field of the last entry of this type. */
 static struct span last_field(struct scene *scene, const char *type, const char *name)
 {
@@ -294,6 +333,7 @@ int main(void)
         IN_SCENE(test_live__a_new_effect_is_sent_once),
         IN_SCENE(test_live__observed_effects_touch_nothing),
         IN_SCENE(test_live__a_question_is_asked_and_its_answer_appended),
+        IN_SCENE(test_live__a_question_without_room_is_asked_again),
         IN_SCENE(test_live__every_kind_of_report_is_appended_within_its_limits),
         IN_SCENE(test_live__an_open_cancel_is_sent_again_by_the_next_epoch),
     };

@@ -83,7 +83,7 @@ static void test_log__json_lines_are_json(void **fixture)
     assert_true(span_is(json_text(json_find(line, SPAN("/level"))), "debug"));
     assert_true(span_is(json_text(json_find(line, SPAN("/event"))), "fact"));
     assert_true(span_is(json_text(json_find(line, SPAN("/key"))), "a\"b\xc3\xbf"));
-    assert_true(span_is(json_text(json_find(line, SPAN("/count"))), "18446744073709551615"));
+    assert_non_null(strstr(capture.text, ",\"count\":18446744073709551615}\n"));
     assert_int_equal(strchr(capture.text, '\n') - capture.text, strlen(capture.text) - 1);
     json_destroy(line);
 }

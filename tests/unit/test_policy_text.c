@@ -56,15 +56,17 @@ static void test_policy_text__reads_what_it_wrote_in_any_order(void **fixture)
         buffer_put(&backwards, text.data + start, end - start);
         end = start;
     }
-    struct policy_text read;
+    struct policy read;
     struct buffer problems = {0};
     uint64_t unnamed;
     assert_true(policy_text_read(buffer_span(&backwards), "p.txt", &read, &unnamed, &problems));
     assert_int_equal(unnamed, 0);
     assert_int_equal(problems.size, 0);
-    assert_string_equal(read.hash.text, made.hash.text);
-    assert_true(span_equal(buffer_span(&read.text), text));
-    policy_text_fini(&read);
+    struct policy_text again = policy_text_make(&read);
+    assert_string_equal(again.hash.text, made.hash.text);
+    assert_true(span_equal(buffer_span(&again.text), text));
+    policy_text_fini(&again);
+
     policy_text_fini(&made);
     buffer_fini(&backwards);
 }
@@ -72,7 +74,7 @@ static void test_policy_text__reads_what_it_wrote_in_any_order(void **fixture)
 static void test_policy_text__tells_which_keys_are_not_named(void **fixture)
 {
     (void)fixture;
-    struct policy_text read;
+    struct policy read;
     struct buffer problems = {0};
     uint64_t unnamed;
     assert_true(policy_text_read(SPAN("hold_pace=7\nservice.api.max_retries=1\non_running=cancel"),
@@ -80,7 +82,26 @@ static void test_policy_text__tells_which_keys_are_not_named(void **fixture)
     uint64_t all = (UINT64_C(1) << POLICY_KEY_COUNT) - 1;
     assert_int_equal(unnamed, all & ~(UINT64_C(1) << POLICY_HOLD_PACE) &
                                   ~(UINT64_C(1) << POLICY_ON_RUNNING));
-    policy_text_fini(&read);
+}
+
+static void test_policy_text__passes_over_lines_that_say_nothing(void **fixture)
+{
+    (void)fixture;
+    struct policy policy, read;
+    struct buffer problems = {0}, text = {0};
+    uint64_t unnamed;
+    policy_preset(PRESET_SEED, &policy);
+    struct policy_text made = policy_text_make(&policy);
+    buffer_put_text(&text, "\n# grace_ms=7\n \t\r\n");
+    buffer_put_span(&text, buffer_span(&made.text));
+    buffer_put_text(&text, "\n");
+    assert_true(policy_text_read(buffer_span(&text), "p", &read, &unnamed, &problems));
+    assert_int_equal(unnamed, 0);
+    struct policy_text again = policy_text_make(&read);
+    assert_string_equal(again.hash.text, made.hash.text);
+    policy_text_fini(&again);
+    policy_text_fini(&made);
+    buffer_fini(&text);
 }
 
 static void test_policy_text__names_every_bad_line(void **fixture)
@@ -103,7 +124,6 @@ static void test_policy_text__names_every_bad_line(void **fixture)
     static const char expected[] =
         "p: line 1: effects: \"maybe\"; allowed: observe, apply\n"
         "p: line 2: max_retries: \"many\"; allowed: a whole number from 0 to 1000000\n"
-        "p: line 4: \"\"; allowed: KEY=VALUE\n"
         "p: line 5: \"remember\"; allowed: KEY=VALUE\n"
         "p: line 6: grace_ms: stands in line 3 already; allowed: once\n"
         "p: line 7: service.a.on_running: \"stop\"; allowed: wait, requeue, cancel\n"
@@ -114,7 +134,7 @@ static void test_policy_text__names_every_bad_line(void **fixture)
         "p: line 11: service..backoff_ms: allowed: a service's name of 1 to 128 bytes\n"
         "p: line 13: service.a.queue.failures: stands in line 12 already; allowed: once\n"
         "p: line 14: hold_pace: \"?x\"; allowed: a whole number from 0 to 1000000\n";
-    struct policy_text read;
+    struct policy read;
     struct buffer problems = {0};
     uint64_t unnamed;
     assert_false(policy_text_read(span_of(text), "p", &read, &unnamed, &problems));
@@ -126,7 +146,7 @@ static void test_policy_text__names_every_bad_line(void **fixture)
 static void test_policy_text__lists_the_keys_where_one_is_unknown(void **fixture)
 {
     (void)fixture;
-    struct policy_text read;
+    struct policy read;
     struct buffer problems = {0};
     uint64_t unnamed;
     assert_false(policy_text_read(SPAN("colour=red\nservice.a.colour=red\n"), "p", &read, &unnamed,
@@ -148,7 +168,7 @@ static void test_policy_text__lists_the_keys_where_one_is_unknown(void **fixture
 static void test_policy_text__says_that_there_are_too_many_services(void **fixture)
 {
     (void)fixture;
-    struct policy_text read;
+    struct policy read;
     struct buffer text = {0}, problems = {0};
     uint64_t unnamed;
     for (unsigned i = 0; i <= POLICY_SERVICES_MAX; i++) {
@@ -216,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_policy_text__is_sorted_and_hashed),
         cmocka_unit_test(test_policy_text__reads_what_it_wrote_in_any_order),
         cmocka_unit_test(test_policy_text__tells_which_keys_are_not_named),
+        cmocka_unit_test(test_policy_text__passes_over_lines_that_say_nothing),
         cmocka_unit_test(test_policy_text__names_every_bad_line),
         cmocka_unit_test(test_policy_text__lists_the_keys_where_one_is_unknown),
         cmocka_unit_test(test_policy_text__says_that_there_are_too_many_services),

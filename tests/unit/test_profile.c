@@ -14,7 +14,7 @@
 static struct profile *load(const char *yaml)
 {
     struct error error = {0};
-    struct profile *profile = profile_load("p.yaml", span_of(yaml), &error);
+    struct profile *profile = profile_load("p.yaml", span_of(yaml), NULL, &error);
     if (profile == NULL) {
         fail_msg("%s", error.message);
     }
@@ -32,7 +32,7 @@ static void test_profile__the_shipped_ones_load_under_the_names_of_their_files(v
     for (size_t i = 0; i < count; i++) {
         struct error error = {0};
         char file[64];
-        struct profile *profile = profile_load(all[i].file, all[i].yaml, &error);
+        struct profile *profile = profile_load(all[i].file, all[i].yaml, NULL, &error);
         if (profile == NULL) {
             fail_msg("%s", error.message);
             return;
@@ -277,8 +277,8 @@ static void test_profile__the_documented_example_is_true(void **fixture)
     const struct profile_request *request = &profile->variants[0].status.list[0];
     struct reply opened = reply_open(200, SPAN("application/json"), span_of(reply));
     struct template_variables own = {.id = SPAN("7")}, other = {.id = SPAN("8")};
-    assert_true(rule_term_holds(request->identity, &opened, &own));
-    assert_false(rule_term_holds(request->identity, &opened, &other));
+    assert_int_equal(reply_owner(&opened, request->identity, &own), REPLY_OURS);
+    assert_int_equal(reply_owner(&opened, request->identity, &other), REPLY_ANOTHERS);
     reply_close(&opened);
     profile_destroy(profile);
 }

@@ -44,7 +44,7 @@ static struct play play_request(const char *yaml, const struct effect_request *r
     struct error error = {0};
     struct service_config config = {
         .name = "mine", .base = "http://127.0.0.1:1/api/", .is_exclusive = is_exclusive};
-    play.profile = profile_load("test.yaml", span_of(yaml), &error);
+    play.profile = profile_load("test.yaml", span_of(yaml), NULL, &error);
     if (play.profile == NULL) {
         fail_msg("%s", error.message);
     }
@@ -261,16 +261,56 @@ static void test_question__another_jobs_reply_is_not_ours(void **fixture)
         play_end(&play);
     }
     /* Whose reply it is can not be told without either side's tag. */
-    play = play_begin(REUSED, EFFECT_ASK);
-    replied(&play, A, 200, "{\"s\":\"done\"}");
-    assert_said(&play, ANSWER_INCONCLUSIVE, "no_identity");
-    play_end(&play);
+    static const char *const nobodys[] = {
+        "{\"s\":\"done\"}", "{\"s\":\"done\",\"tag\":null}", "{\"s\":\"done\",\"tag\":\"\"}",
+        "{\"s\":\"done\",\"tag\":[\"tag-2\"]}", "{\"s\":\"run\",\"tag\":1.5}"};
+    for (size_t i = 0; i < sizeof(nobodys) / sizeof(nobodys[0]); i++) {
+        play = play_begin(REUSED, EFFECT_ASK);
+        replied(&play, A, 200, nobodys[i]);
+        assert_said(&play, ANSWER_INCONCLUSIVE, "no_identity");
+        play_end(&play);
+    }
     struct effect_request request = asked(EFFECT_ASK);
     request.tag = SPAN_NONE;
     play = play_request(REUSED, &request, false);
     replied(&play, A, 200, "{\"s\":\"done\",\"tag\":\"tag-1\"}");
     assert_said(&play, ANSWER_INCONCLUSIVE, "no_identity");
     play_end(&play);
+}
+
+#define UNIQUE                                                               \
+    "profile: mine\nvolatile: true\nstatus:\n"                               \
+    "- {request: 'GET /a', identity: '/id = \"{id}\"', rules: ['200 & /s = " \
+    "\"done\" => completed', '200 & /s = \"run\" => running', '404 => not_found']}\n"
+
+/* Where no id comes back as another job's, a reply that names another one is a mix-up of
+ * somebody's: our job may run all the same. */
+static void test_question__another_id_proves_no_loss_where_ids_are_unique(void **fixture)
+{
+    (void)fixture;
+    static const struct {
+        const char *body, *word;
+    } rows[] = {
+        {"{\"s\":\"run\",\"id\":\"8\"}", "other_id"},
+        {"{\"s\":\"done\",\"id\":8}", "other_id"},
+        {"{\"s\":\"run\"}", "no_identity"},
+        {"{\"s\":\"run\",\"id\":null}", "no_identity"},
+        {"{\"s\":\"run\",\"id\":{\"id\":\"8\"}}", "no_identity"},
+        {"{\"s\":\"run\",\"id\":[8]}", "no_identity"},
+        {"{\"s\":\"done\",\"id\":8.5}", "no_identity"},
+        {"{\"s\":\"done\",\"id\":18446744073709551615}", "no_identity"},
+    };
+    struct play play = play_begin(UNIQUE, EFFECT_ASK);
+    replied(&play, A, 200, "{\"s\":\"run\",\"id\":7}");
+    assert_said(&play, ANSWER_RUNNING, "");
+    play_end(&play);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        play = play_begin(UNIQUE, EFFECT_ASK);
+        replied(&play, A, 200, rows[i].body);
+        assert_said(&play, ANSWER_INCONCLUSIVE, rows[i].word);
+        assert_true(has_flags(&play, ""));
+        play_end(&play);
+    }
 }
 
 #define CONFIRM                                                                     \
@@ -304,6 +344,32 @@ static void test_question__completed_is_said_as_often_as_the_profile_wants(void 
     /* There is no time for another one. */
     play = play_begin(CONFIRM, EFFECT_ASK);
     play.question->time_left_ms = 100;
+    replied(&play, A, 200, "{\"s\":\"done\"}");
+    assert_said(&play, ANSWER_INCONCLUSIVE, "not_confirmed");
+    play_end(&play);
+}
+
+/* Reads that are not atomic miss a job more easily than they invent its end. */
+static void test_question__a_loss_is_confirmed_as_an_end_is(void **fixture)
+{
+    (void)fixture;
+    struct play play = play_begin(CONFIRM, EFFECT_ASK);
+    for (int i = 0; i < 2; i++) {
+        replied(&play, A, 404, "{}");
+        assert_int_equal(play.next, QUESTION_PAUSE);
+        assert_int_equal(play.question->answer.report.verdict, ANSWER_NONE);
+    }
+    replied(&play, A, 404, "{}");
+    assert_said(&play, ANSWER_NOT_FOUND, "");
+    play_end(&play);
+    play = play_begin(CONFIRM, EFFECT_ASK);
+    replied(&play, A, 404, "{}");
+    replied(&play, A, 200, "{\"s\":\"run\"}");
+    assert_said(&play, ANSWER_RUNNING, "");
+    play_end(&play);
+    /* Two that contradict each other prove neither. */
+    play = play_begin(CONFIRM, EFFECT_ASK);
+    replied(&play, A, 404, "{}");
     replied(&play, A, 200, "{\"s\":\"done\"}");
     assert_said(&play, ANSWER_INCONCLUSIVE, "not_confirmed");
     play_end(&play);
@@ -521,6 +587,8 @@ int main(void)
         cmocka_unit_test(test_question__a_request_that_can_not_be_written_is_passed_over),
         cmocka_unit_test(test_question__another_jobs_reply_is_not_ours),
         cmocka_unit_test(test_question__completed_is_said_as_often_as_the_profile_wants),
+        cmocka_unit_test(test_question__another_id_proves_no_loss_where_ids_are_unique),
+        cmocka_unit_test(test_question__a_loss_is_confirmed_as_an_end_is),
         cmocka_unit_test(test_question__where_the_result_is),
         cmocka_unit_test(test_question__a_secret_in_the_url_is_not_told),
         cmocka_unit_test(test_question__a_cancel_tells_what_the_service_said),

@@ -94,6 +94,24 @@ static void test_rules__terms_look_for_presence(void **fixture)
     assert_false(holds("/a exists & /b = 2 & /c absent", "{\"a\":1,\"b\":2,\"c\":3}"));
 }
 
+static void test_rules__terms_tell_a_list_from_an_object(void **fixture)
+{
+    (void)fixture;
+    assert_true(holds("/a list", "{\"a\":[]}"));
+    assert_true(holds("/a object", "{\"a\":{}}"));
+    assert_true(holds("body object & body empty", "{}"));
+    static const char *const others[] = {
+        "{}",          "{\"a\":null}", "{\"a\":\"\"}",  "{\"a\":0}",
+        "{\"a\":1.5}", "{\"a\":true}", "{\"a\":\"[]\"}"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_false(holds("/a list", others[i]));
+        assert_false(holds("/a object", others[i]));
+    }
+    assert_false(holds("/a list", "{\"a\":{}}"));
+    assert_false(holds("/a object", "{\"a\":[]}"));
+    assert_false(holds("body object & body empty", "[]"));
+}
+
 static void test_rules__the_job_is_filled_in(void **fixture)
 {
     (void)fixture;
@@ -402,13 +420,23 @@ static void test_rules__an_identity_that_can_not_be_tried_tells_nothing(void **f
 {
     static const struct {
         const char *tag, *body;
-        bool holds, is_told;
+        enum reply_owner owner;
     } rows[] = {
-        {"t", "{\"group\":\"t\"}", true, true},
-        {"t", "{\"group\":\"u\"}", false, true},
-        {"t", "{}", false, false},
-        {"", "{\"group\":\"t\"}", false, false},
-        {"", "{\"group\":\"\"}", false, false},
+        {"t", "{\"group\":\"t\"}", REPLY_OURS},
+        {"7", "{\"group\":7}", REPLY_OURS},
+        {"t", "{\"group\":\"u\"}", REPLY_ANOTHERS},
+        {"t", "{\"group\":7}", REPLY_ANOTHERS},
+        {"t", "{\"group\":-7}", REPLY_ANOTHERS},
+        {"t", "{\"group\":18446744073709551615}", REPLY_NOBODYS},
+        {"t", "{\"group\":7.5}", REPLY_NOBODYS},
+        {"t", "{\"group\":true}", REPLY_NOBODYS},
+        {"t", "{\"group\":null}", REPLY_NOBODYS},
+        {"t", "{\"group\":[\"u\"]}", REPLY_NOBODYS},
+        {"t", "{\"group\":{\"u\":1}}", REPLY_NOBODYS},
+        {"t", "{\"group\":\"\"}", REPLY_NOBODYS},
+        {"t", "{}", REPLY_NOBODYS},
+        {"", "{\"group\":\"t\"}", REPLY_NOBODYS},
+        {"", "{\"group\":\"\"}", REPLY_NOBODYS},
     };
     (void)fixture;
     struct arena arena = {0};
@@ -418,10 +446,17 @@ static void test_rules__an_identity_that_can_not_be_tried_tells_nothing(void **f
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct template_variables variables = {.tag = span_of(rows[i].tag)};
         struct reply reply = reply_open(200, JSON_TYPE, span_of(rows[i].body));
-        assert_int_equal(rule_term_holds(&term, &reply, &variables), rows[i].holds);
-        assert_int_equal(rule_term_is_told(&term, &reply, &variables), rows[i].is_told);
+        if (reply_owner(&reply, &term, &variables) != rows[i].owner) {
+            fail_msg("row %zu: %d", i, (int)reply_owner(&reply, &term, &variables));
+        }
         reply_close(&reply);
     }
+    /* What does not compare with our job names nobody. */
+    struct template_variables variables = {.tag = SPAN("t")};
+    struct reply reply = reply_open(200, JSON_TYPE, SPAN("{\"t\":{\"state\":\"gone\"}}"));
+    assert_true(rule_parse_term(&arena, SPAN("/{tag}/state = \"here\""), &term, &error));
+    assert_int_equal(reply_owner(&reply, &term, &variables), REPLY_NOBODYS);
+    reply_close(&reply);
     assert_false(rule_parse_term(&arena, SPAN("/a = 1 & /b = 2"), &term, &error));
     assert_non_null(strstr(error.message, "\"& /b = 2\" is no end of a single term"));
     arena_fini(&arena);
@@ -432,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules__terms_compare_values),
         cmocka_unit_test(test_rules__terms_look_for_presence),
+        cmocka_unit_test(test_rules__terms_tell_a_list_from_an_object),
         cmocka_unit_test(test_rules__the_job_is_filled_in),
         cmocka_unit_test(test_rules__an_id_may_be_a_number_in_the_reply),
         cmocka_unit_test(test_rules__what_nobody_told_makes_no_term_true),

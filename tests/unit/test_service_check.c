@@ -30,7 +30,7 @@ static struct service_check checked(struct connectors **connectors, const char *
     struct error error = {0};
     connectors_destroy(*connectors);
     *connectors = connectors_create(&limits);
-    if (!connectors_add_profile(*connectors, "one.yaml", span_of(yaml), &error) ||
+    if (!connectors_add_profile(*connectors, "one.yaml", span_of(yaml), NULL, &error) ||
         !connectors_add_service(*connectors, &config, &error)) {
         fail_msg("%s", error.message);
     }
@@ -117,12 +117,40 @@ static void test_service_check__nobody_there_is_told_in_time(void **fixture)
     hostile_service_stop(service);
 }
 
+static void test_service_check__where_only_jobs_tell_the_place_nothing_is_sent(void **fixture)
+{
+    (void)fixture;
+    static const char polled[] =
+        "profile: one\nvolatile: false\nstatus:\n"
+        "- {request: 'GET {status_url}', rules: ['404 => not_found']}\n" HEALTH;
+    struct connectors *connectors = NULL;
+    struct scripted_service *service = scripted_service_start();
+    scripted_service_on(service, "GET /health", 200, NULL, "{\"up\":true}");
+    char without_health[sizeof(polled)];
+    snprintf(without_health, sizeof(without_health), "%.*s", (int)(sizeof(polled) - sizeof(HEALTH)),
+             polled);
+    struct service_check check =
+        checked(&connectors, without_health, scripted_service_url(service));
+    assert_int_equal(scripted_service_count(service, "GET /"), 0);
+    assert_false(check.is_reachable);
+    assert_int_equal(check.stranger, ANSWER_NONE);
+    assert_int_equal(check.word.size, 0);
+    check = checked(&connectors, polled, scripted_service_url(service));
+    assert_int_equal(scripted_service_count(service, "GET /health"), 1);
+    assert_true(check.is_reachable);
+    assert_int_equal(check.stranger, ANSWER_NONE);
+    assert_int_equal(check.word.size, 0);
+    connectors_destroy(connectors);
+    scripted_service_stop(service);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_service_check__a_service_is_looked_at_before_the_start),
         cmocka_unit_test(test_service_check__a_number_is_tried_where_ids_are_numbers),
         cmocka_unit_test(test_service_check__nobody_there_is_told_in_time),
+        cmocka_unit_test(test_service_check__where_only_jobs_tell_the_place_nothing_is_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,33 @@ static void test_services__each_problem_has_file_and_line(void **fixture)
                               "c.yaml:2: services.own.profile: ", "own.yaml: line 2: ", NULL});
 }
 
+static void test_services__a_profile_is_the_one_that_its_file_gave(void **fixture)
+{
+    struct config config;
+    struct connectors *connectors;
+    static const char text[] = "services:\n  a: {profile: \"%s\"}\n  b: {profile: \"%s\"}\n"
+                               "  c: {profile: mine}\n";
+    char path[256], whole[1024];
+    snprintf(path, sizeof(path), "%s", folder_path(*fixture, "own.yaml"));
+    snprintf(whole, sizeof(whole), text, path, path);
+    load(&config, *fixture, whole, own_profile);
+    assert_true(services_open(&config, &connectors));
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_string_equal(config.services[i].profile, "mine");
+    }
+    connectors_destroy(connectors);
+    config_fini(&config);
+    assert_refused(*fixture,
+                   "services:\n  a: {profile: rest_token}\n  b: {profile: \"@\"}\n"
+                   "  c: {profile: rest_token}\n",
+                   "profile: rest_token\nvolatile: false\nstatus:\n"
+                   "- {request: 'GET /mine/{id}', rules: [404 => not_found]}\n",
+                   (const char *const[]){"c.yaml:3: services.b.profile: ",
+                                         "own.yaml: there is a profile \"rest_token\" already; "
+                                         "allowed: a name of its own\n",
+                                         NULL});
+}
+
 static void test_services__a_token_must_be_there_where_it_is_used(void **fixture)
 {
     struct config config;
@@ -185,6 +212,8 @@ int main(void)
                                         enter, leave),
         cmocka_unit_test_setup_teardown(test_services__each_problem_has_file_and_line, enter,
                                         leave),
+        cmocka_unit_test_setup_teardown(test_services__a_profile_is_the_one_that_its_file_gave,
+                                        enter, leave),
         cmocka_unit_test_setup_teardown(test_services__a_token_must_be_there_where_it_is_used,
                                         enter, leave),
         cmocka_unit_test_setup_teardown(test_services__a_policy_must_fit_an_event, enter, leave),

@@ -11,9 +11,11 @@
 
 #include <cmocka.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "connectors/transport.h"
 #include "tests/lib/hostile_service.h"
+#include "tests/lib/scripted_service.h"
 #include "tests/lib/tree.h"
 
 #define BODY_MAX   4096
@@ -23,10 +25,11 @@
 
 /* The last reply, copied. */
 struct heard {
+    struct transport *transport;
     struct transport_reply reply;
     void *owner;
     unsigned count;
-    char type[64], location[256], body[BODY_MAX + 1];
+    char type[64], body[BODY_MAX + 1];
 };
 
 static struct span keep(struct span text, char *out, size_t size)
@@ -43,8 +46,8 @@ static void on_reply(void *context, void *owner, const struct transport_reply *r
     heard->owner = owner;
     heard->count++;
     heard->reply.content_type = keep(reply->content_type, heard->type, sizeof(heard->type));
-    heard->reply.location = keep(reply->location, heard->location, sizeof(heard->location));
     heard->reply.body = keep(reply->body, heard->body, sizeof(heard->body));
+    transport_release(heard->transport, reply);
 }
 
 struct client {
@@ -57,6 +60,7 @@ static struct client client_open(const char *url)
 {
     struct client client = {.transport = transport_create(BODY_MAX)};
     struct error error = {0};
+    client.heard.transport = client.transport;
     assert_true(transport_allow_url(&client.allow, url, &error));
     return client;
 }
@@ -254,36 +258,13 @@ static void test_transport__retry_after_is_seconds_or_a_date_within_bounds(void 
     assert_int_equal(retry_after("0"), 0);
     assert_int_equal(retry_after("-5"), 0);
     assert_int_equal(retry_after("soon"), 0);
-    assert_int_equal(retry_after("600"), 600000);
-    assert_int_equal(retry_after("86400"), 600000);
+    assert_int_equal(retry_after("30"), 30000);
+    assert_int_equal(retry_after("86400"), 30000);
     assert_int_equal(retry_after("99999999999999999999999999"), 0); /* no number at all */
-    uint64_t dated = retry_after(http_date(100));
-    assert_in_range(dated, 90000, 100000);
-    assert_int_equal(retry_after(http_date(100000)), 600000);
+    uint64_t dated = retry_after(http_date(20));
+    assert_in_range(dated, 10000, 20000);
+    assert_int_equal(retry_after(http_date(100000)), 30000);
     assert_int_equal(retry_after(http_date(-100)), 0);
-}
-
-static void test_transport__a_location_is_told_and_not_followed(void **fixture)
-{
-    (void)fixture;
-    struct client client;
-    const struct transport_reply *reply =
-        get(&client,
-            "HTTP/1.1 303 See Other\r\nLocation: http://127.0.0.1:1/result\r\n"
-            "Content-Length: 0\r\nConnection: close\r\n\r\n",
-            (struct transport_request){0});
-    assert_int_equal(reply->end, TRANSPORT_REPLIED);
-    assert_int_equal(reply->http, 303);
-    assert_true(span_is(reply->location, "http://127.0.0.1:1/result"));
-    reply = get(&client,
-                "HTTP/1.1 202 Accepted\r\nLocation: /status/7\r\nContent-Length: 0\r\n"
-                "Connection: close\r\n\r\n",
-                (struct transport_request){0});
-    assert_int_equal(reply->http, 202);
-    assert_non_null(memchr(reply->location.data, '/', reply->location.size));
-    assert_int_equal(memcmp(reply->location.data + reply->location.size - 9, "/status/7", 9), 0);
-    reply = get(&client, PLAIN, (struct transport_request){0});
-    assert_int_equal(reply->location.size, 0);
 }
 
 /* A connection that was kept may be dead: libcurl then sends the request again of itself, which a
@@ -362,6 +343,127 @@ static void test_transport__certificates_that_can_not_be_read_end_the_request(vo
     hostile_service_stop(service);
 }
 
+/* The time of the whole request is the only limit. */
+static void test_transport__a_slow_reply_is_waited_for(void **fixture)
+{
+    (void)fixture;
+    struct scripted_service *service = scripted_service_start();
+    struct client client = client_open(scripted_service_url(service));
+    scripted_service_on(service, "GET /", 200, NULL, "{}");
+    scripted_service_delay(service, 4500);
+    const struct transport_reply *reply =
+        exchange(&client, (struct transport_request){.url = span_of(scripted_service_url(service)),
+                                                     .timeout_ms = 8000});
+    assert_int_equal(reply->end, TRANSPORT_REPLIED);
+    client_close(&client);
+    scripted_service_stop(service);
+}
+
+#define PART_SIZE (TRANSPORT_BODIES_MAX / 8) /* of one reply: four fill the half */
+
+struct taken {
+    const struct transport_reply *replies[8];
+    size_t count;
+};
+
+static void take_reply(void *context, void *owner, const struct transport_reply *reply)
+{
+    struct taken *taken = context;
+    (void)owner;
+    taken->replies[taken->count++] = reply;
+}
+
+static void get_part(struct client *client, const char *url, uint64_t *bodies, struct taken *taken)
+{
+    const char *word = NULL;
+    const struct transport_request request = {.method = HTTP_GET,
+                                              .url = span_of(url),
+                                              .allow = &client->allow,
+                                              .body_max = PART_SIZE * 2,
+                                              .bodies = bodies,
+                                              .timeout_ms = WAIT_MS};
+    size_t before = taken->count;
+    assert_true(transport_send(client->transport, &request, &word));
+    while (taken->count == before) {
+        transport_run(client->transport, 50, take_reply, taken);
+    }
+}
+
+static void test_transport__who_holds_half_of_the_room_gets_no_more(void **fixture)
+{
+    (void)fixture;
+    struct scripted_service *service = scripted_service_start();
+    const char *url = scripted_service_url(service);
+    struct client client = client_open(url);
+    struct taken taken = {0};
+    uint64_t greedy = 0, modest = 0;
+    char *part = mem_zero(PART_SIZE + 1);
+    memset(part, 'x', PART_SIZE);
+    scripted_service_on(service, "GET /", 200, NULL, part);
+    mem_free(part);
+    for (int i = 0; i < 5; i++) {
+        get_part(&client, url, &greedy, &taken);
+        assert_int_equal(taken.replies[i]->end, i < 4 ? TRANSPORT_REPLIED : TRANSPORT_TOO_LARGE);
+    }
+    transport_release(client.transport, taken.replies[4]); /* what came of it until then */
+    assert_int_equal(greedy, TRANSPORT_BODIES_MAX / 2);
+    get_part(&client, url, &modest, &taken);
+    assert_int_equal(taken.replies[5]->end, TRANSPORT_REPLIED);
+    transport_release(client.transport, taken.replies[5]);
+    assert_int_equal(modest, 0);
+    transport_release(client.transport, taken.replies[0]);
+    get_part(&client, url, &greedy, &taken);
+    assert_int_equal(taken.replies[6]->end, TRANSPORT_REPLIED);
+    client_close(&client);
+    scripted_service_stop(service);
+}
+
+static void test_transport__a_secret_goes_where_it_is_meant_to(void **fixture)
+{
+    static const char *const entries[] = {"gpu.test", "10.0.0.0/8", "meant.test:8188",
+                                          "192.0.2.0/24:8188"};
+    static const struct {
+        const char *base, *url;
+        bool is_sent;
+    } rows[] = {
+        {"http://gpu.test:8188/a", "http://GPU.test:8188/b", true},
+        {"http://gpu.test", "http://gpu.test:80", true},
+        {"https://gpu.test", "https://gpu.test:443", true},
+        {"https://gpu.test", "http://gpu.test:443", false},
+        {"https://gpu.test", "http://gpu.test", false},
+        {"https://gpu.test", "https://gpu.test:8443", false},
+        {"http://gpu.test", "https://gpu.test:80", false},
+        {"https://gpu.test", "https://10.1.2.3", false},
+        {"https://gpu.test", "http://meant.test:8188", true},
+        {"https://gpu.test", "http://192.0.2.7:8188", true},
+        {NULL, "https://gpu.test:1", true},
+        {NULL, "http://gpu.test", false},
+        {NULL, "http://meant.test:8188", true},
+    };
+    (void)fixture;
+    struct client client = {.transport = transport_create(BODY_MAX)};
+    struct error error = {0};
+    for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+        assert_true(allow_add(&client.allow, entries[i], &error));
+    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *word = NULL;
+        struct transport_request request = {.method = HTTP_GET,
+                                            .url = span_of(rows[i].url),
+                                            .base = rows[i].base,
+                                            .has_secret = true,
+                                            .allow = &client.allow,
+                                            .timeout_ms = TIMEOUT_MS};
+        bool is_sent = transport_send(client.transport, &request, &word);
+        if (is_sent != rows[i].is_sent || (!is_sent && strcmp(word, "token_not_allowed") != 0)) {
+            fail_msg("row %zu: %s", i, is_sent ? "sent" : word);
+        }
+        request.has_secret = false;
+        assert_true(transport_send(client.transport, &request, &word));
+    }
+    client_close(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,7 +472,9 @@ int main(void)
         cmocka_unit_test(test_transport__what_may_not_be_sent_is_refused_at_once),
         cmocka_unit_test(test_transport__a_reply_is_cut_off_at_the_requests_own_limit),
         cmocka_unit_test(test_transport__retry_after_is_seconds_or_a_date_within_bounds),
-        cmocka_unit_test(test_transport__a_location_is_told_and_not_followed),
+        cmocka_unit_test(test_transport__a_slow_reply_is_waited_for),
+        cmocka_unit_test(test_transport__who_holds_half_of_the_room_gets_no_more),
+        cmocka_unit_test(test_transport__a_secret_goes_where_it_is_meant_to),
         cmocka_unit_test(test_transport__a_fresh_request_is_never_sent_twice),
         cmocka_unit_test(test_transport__a_fresh_request_that_gets_no_answer_is_told_so),
         cmocka_unit_test(test_transport__a_unix_socket_stands_for_the_host),
