@@ -96,6 +96,12 @@ static void add_service(struct config *config, struct connectors *connectors,
         return;
     }
     struct service_facts told = connectors_service_facts(connectors, service->name);
+    if (asks && told.needs_token && service->token == NULL) {
+        config_problem(config, service->where,
+                       "services.%s.token: is missing, and its profile sends one; allowed: "
+                       "env:NAME, file:/PATH",
+                       service->name);
+    }
     struct policy_facts facts = {.is_volatile = told.is_volatile,
                                  .retention_ms = told.retention_ms};
     if (!policy_set_facts(&config->policy, span_of(service->name), facts)) {

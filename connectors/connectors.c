@@ -232,6 +232,10 @@ struct service_facts connectors_service_facts(const struct connectors *connector
     if (found != NULL && found->profile != NULL) {
         facts.is_volatile = found->profile->is_volatile;
         facts.retention_ms = found->profile->retention_ms;
+        for (size_t i = 0; i < found->profile->header_count; i++) {
+            facts.needs_token =
+                facts.needs_token || template_uses(found->profile->headers[i], "token");
+        }
     }
     return facts;
 }

@@ -49,6 +49,7 @@ connectors_add_service(struct connectors *connectors, const struct service_confi
 struct service_facts {
     bool is_volatile;      /* a restart makes it forget its jobs */
     uint64_t retention_ms; /* how long it remembers a job that ended; 0: not told */
+    bool needs_token;      /* a header of every request holds {token} */
 };
 struct service_facts connectors_service_facts(const struct connectors *connectors,
                                               const char *service);

@@ -100,7 +100,8 @@ static void test_services__each_problem_has_file_and_line(void **fixture)
                    "    profile: comfyui\n"
                    "    token: env:NOT_SET\n"
                    "    ca_file: /nowhere/ca.pem\n"
-                   "  c: {profile: /nowhere/p.yaml, token: \"file:/nowhere/token\"}\n",
+                   "  c: {profile: /nowhere/p.yaml, token: \"file:/nowhere/token\"}\n"
+                   "  d: {profile: replicate, base: \"https://api.replicate.com/v1\"}\n",
                    NULL,
                    (const char *const[]){
                        "c.yaml:2: services.a: ",
@@ -109,6 +110,7 @@ static void test_services__each_problem_has_file_and_line(void **fixture)
                        "directory; allowed: a file of certificates (PEM)\n",
                        "c.yaml:7: services.c.token: file:/nowhere/token: No such file",
                        "c.yaml:7: services.c.profile: /nowhere/p.yaml: No such",
+                       "c.yaml:8: services.d.token: is missing, and its profile sends one; ",
                        NULL,
                    });
     assert_refused(
