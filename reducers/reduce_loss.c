@@ -17,8 +17,7 @@ bool loss_is_open(const struct job *before)
     enum reason cause = before->core.cause;
     bool is_loss = cause != REASON_JOB_FAILED && cause != REASON_DEADLINE_PASSED;
     enum job_phase phase = before->core.phase;
-    return (phase == JOB_ASKING && before->core.ending == ENDING_NONE) ||
-           (phase == JOB_BACKING_OFF && is_loss);
+    return phase == JOB_ASKING || (phase == JOB_BACKING_OFF && is_loss);
 }
 
 void reduce_judge_loss(const struct job *before, const struct context *context,

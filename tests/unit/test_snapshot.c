@@ -30,6 +30,9 @@ static void encode_rich_state(struct buffer *out)
         "policy owner=leader epoch=1 text=backoff_ms=0 origin=file hash=aa",
         "job.claimed job=j5 worker=w4 attempt=1 claim=c5",
         "worker.lost worker=w4",
+        "operator.hold who=ann why=look",
+        "job.started job=j6 worker=w5 attempt=1 claim=c6",
+        "tick owner=leader epoch=1 elapsed_ms=61000 wall_ms=10",
     };
     struct history history = {.state = state_create(2)};
     history_begin(&history, "backoff_ms=0\n");
