@@ -189,7 +189,7 @@ golden: $(SCENARIO) $(SITUATIONS) ## write what the reducers give into scenarios
 	@$(SITUATIONS) --into docs/policy.md tests/situations/*.txt
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory $(PARALLEL) test-run \
+	UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory $(PARALLEL) test-run LAST= \
 	    BUILD=$(BUILD)/asan OPTIMIZE=-O1 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
