@@ -208,7 +208,7 @@ threads-run: all $(UNIT_TESTS) $(FLEET) $(BUILD)/tests/tools/fold_stream
 # hiredis keeps pointers to the middle of its blocks: those count as possibly lost, and a test's
 # forked child would end with an error for them.
 valgrind: $(UNIT_TESTS) ## the unit tests under valgrind
-	@TEST_WRAPPER="valgrind -q --error-exitcode=9 --trace-children=no --leak-check=full \
+	@TEST_WRAPPER="valgrind -q --fair-sched=yes --error-exitcode=9 --trace-children=no --leak-check=full \
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 	    tools/run-tests $(UNIT_TESTS)
 

@@ -19,7 +19,7 @@
 #include "tests/lib/asker.h"
 #include "tests/lib/scripted_service.h"
 
-#define LONG_MS 5000
+#define LONG_MS 30000
 
 /* The queue serves all, the history is asked for each. */
 #define QUEUE                                                            \
@@ -56,23 +56,21 @@ static struct asker start_two(const char *yaml, const struct scripted_service *o
     return asker;
 }
 
-/* Asks the other service, and counts what comes of the first one meanwhile. */
-static uint64_t ask_other(struct asker *asker, size_t *others)
+/* Asks the other service: the number of answers of the first one that come before its own. */
+static size_t ask_other(struct asker *asker)
 {
     static unsigned asked;
     char id[32];
     snprintf(id, sizeof(id), "small-%u", ++asked);
     struct effect_request request = asker_request(id, "1");
     request.service = SPAN("other");
-    uint64_t started_ms = clock_boot_ms();
     assert_true(connectors_ask(asker->connectors, &request));
-    for (;;) {
+    for (size_t others = 0;; others++) {
         struct service_report answer = asker_next(asker);
         if (span_is(answer.effect, id)) {
             assert_answer(&answer, ANSWER_RUNNING, "");
-            return clock_boot_ms() - started_ms;
+            return others;
         }
-        (*others)++;
     }
 }
 
@@ -90,41 +88,15 @@ static char *list_of(const char *begin, const char *unit, size_t count, const ch
     return text.data;
 }
 
-/* A few times what this machine takes, with these tools around, for as many values as are read. */
-static uint64_t patience_ms(void)
-{
-    struct error error = {0};
-    char *text = list_of("[", "[]", JSON_VALUES_MAX / 2 - 2, "]");
-    uint64_t started_ms = clock_boot_ms();
-    struct json *json = json_parse(span_of(text), &error);
-    uint64_t used_ms = clock_boot_ms() - started_ms;
-    assert_non_null(json);
-    json_destroy(json);
-    mem_free(text);
-    return 500 + 4 * used_ms;
-}
-
 static void test_engine_fairness__a_huge_reply_is_not_read(void **fixture)
 {
     (void)fixture;
     struct scripted_service *huge = scripted_service_start(), *small = scripted_service_start();
     struct asker asker = start_two(QUEUE "max_body: 16777216\n", huge, small);
     char *text = list_of("[", "[]", 5000000, "]");
-    size_t others = 0;
     scripted_service_on(huge, "GET /", 200, NULL, text);
     scripted_service_on(small, "GET /", 200, NULL, "{}");
-    ask_other(&asker, &others);
     struct effect_request request = asker_request("q", "1");
-    assert_true(connectors_ask(asker.connectors, &request));
-    uint64_t longest_ms = 0, most_ms = patience_ms();
-    while (others == 0) {
-        uint64_t used_ms = ask_other(&asker, &others);
-        longest_ms = used_ms > longest_ms ? used_ms : longest_ms;
-    }
-    if (longest_ms > most_ms) {
-        fail_msg("%u ms, and %u were allowed", (unsigned)longest_ms, (unsigned)most_ms);
-    }
-    request.id = SPAN("again");
     assert_true(connectors_ask(asker.connectors, &request));
     struct service_report answer = asker_next(&asker);
     assert_answer(&answer, ANSWER_INCONCLUSIVE, "too_large");
@@ -141,25 +113,23 @@ static void test_engine_fairness__a_large_reply_for_many_holds_nobody_up(void **
     struct scripted_service *large = scripted_service_start(), *small = scripted_service_start();
     struct asker asker = start_two(QUEUE, large, small);
     char *text = list_of("{\"queue_running\":[", "[0,\"x\"]", JSON_VALUES_MAX / 3 - 2, "]}");
-    size_t others = 0;
-    uint64_t longest_ms = 0, most_ms = patience_ms();
+    size_t heard = 0, longest = 0;
     scripted_service_on(large, "GET /", 200, NULL, "{}");
     scripted_service_on(large, "GET /queue", 200, NULL, text);
     scripted_service_on(small, "GET /", 200, NULL, "{}");
-    ask_other(&asker, &others);
+    assert_int_equal(ask_other(&asker), 0);
     for (uint64_t i = 0; i < SHARED_QUESTIONS_MAX; i++) {
         struct number_text id = number_text(i);
         struct effect_request request = asker_request(id.text, id.text);
         assert_true(connectors_ask(asker.connectors, &request));
     }
-    while (others < SHARED_QUESTIONS_MAX) {
-        uint64_t used_ms = ask_other(&asker, &others);
-        longest_ms = used_ms > longest_ms ? used_ms : longest_ms;
+    while (heard < SHARED_QUESTIONS_MAX) {
+        size_t others = ask_other(&asker);
+        heard += others;
+        longest = others > longest ? others : longest;
     }
-    if (longest_ms > most_ms) {
-        fail_msg("%u ms, and %u were allowed", (unsigned)longest_ms, (unsigned)most_ms);
-    }
-    assert_in_range(scripted_service_count(large, "GET /queue"), 1, 4);
+    assert_in_range(scripted_service_count(large, "GET /queue"), 1, SHARED_QUESTIONS_MAX / 8);
+    assert_in_range(longest, 1, SHARED_QUESTIONS_MAX / 2);
     mem_free(text);
     asker_stop(&asker);
     scripted_service_stop(small);
@@ -180,10 +150,9 @@ test_engine_fairness__proven_hosts_that_hang_leave_room_for_other_services(void 
     (void)fixture;
     struct scripted_service *hosts = scripted_service_start(), *small = scripted_service_start();
     struct asker asker = start_two(ASKER_PROFILE, hosts, small);
-    size_t others = 0;
     scripted_service_on(hosts, "GET /jobs/", 200, NULL, "{\"state\":\"run\"}");
     scripted_service_on(small, "GET /", 200, NULL, "{}");
-    ask_other(&asker, &others);
+    assert_int_equal(ask_other(&asker), 0);
     static char bases[HANGING][64];
     static struct number_text ids[HANGING * EACH];
     for (unsigned i = 0; i < HANGING * EACH; i++) {
@@ -208,8 +177,7 @@ test_engine_fairness__proven_hosts_that_hang_leave_room_for_other_services(void 
         asker_wait_until(clock_boot_ms() + 300);
         sent = scripted_service_count(hosts, "GET /jobs/");
     } while (sent < HANGING + ACTIVE_MAX / 2 || sent > before);
-    assert_true(ask_other(&asker, &others) < LONG_MS / 2);
-    assert_int_equal(others, 0); /* none of them was given up meanwhile */
+    assert_int_equal(ask_other(&asker), 0); /* none of them was given up meanwhile */
     asker_stop(&asker);
     scripted_service_stop(small);
     scripted_service_stop(hosts);
