@@ -1,43 +1,47 @@
 /* SPDX-License-Identifier: MIT
- * `salvor audit verify DB`: checks the chain of the audit's decisions. */
+ * `salvor audit`: the upkeep of audit databases. */
 #include "store/audit.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/verb.h"
 
-static enum status audit_verb(const struct options *options);
+static enum status verify(const struct options *options);
+
+static const struct verb verb_verify = {
+    .name = "audit verify",
+    .arguments = "DB",
+    .summary = "Check that no decision of an audit database was changed, added or removed.",
+    .argument_min = 1,
+    .argument_max = 1,
+    .run = verify,
+};
+
+static const struct verb *const parts[] = {&verb_verify};
 
 const struct verb verb_audit = {
     .name = "audit",
-    .arguments = "verify DB",
-    .summary = "Check that no decision of an audit database was changed, added or removed.",
-    .argument_min = 2,
-    .argument_max = 2,
-    .run = audit_verb,
+    .arguments = "PART",
+    .summary = "Check an audit database.",
+    .parts = parts,
+    .part_count = sizeof(parts) / sizeof(parts[0]),
 };
 
-static enum status audit_verb(const struct options *options)
+static enum status verify(const struct options *options)
 {
-    if (strcmp(options->arguments[0], "verify") != 0) {
-        fprintf(stderr, "salvor audit: unknown command \"%s\"; allowed: verify\n",
-                options->arguments[0]);
-        return STATUS_USAGE;
-    }
-    const char *path = options->arguments[1];
+    const char *path = options->arguments[0];
     struct error error = {0};
     struct audit *audit = audit_open(path, AUDIT_READ, AUDIT_ANY_PARTITION, &error);
     if (audit == NULL) {
-        return verb_fail(&verb_audit, &error);
+        return verb_fail(&verb_verify, &error);
     }
     uint64_t rows = 0;
     enum status status = STATUS_FINE;
     if (audit_verify(audit, &rows, &error)) {
         printf("%s: %" PRIu64 " decisions, the chain holds\n", path, rows);
     } else {
-        status = verb_fail(&verb_audit, &error);
+        status = verb_fail(&verb_verify, &error);
     }
     audit_close(audit);
     return status;

@@ -66,6 +66,33 @@ static int finish(enum status status)
     return (int)status;
 }
 
+/* `part` may be NULL. */
+static int help_of(const struct verb *verb, const char *part)
+{
+    verb = part != NULL && verb->part_count > 0 ? verb_part(verb, part) : verb;
+    if (verb == NULL) {
+        return STATUS_USAGE;
+    }
+    verb_help(verb);
+    return finish(STATUS_FINE);
+}
+
+static int run_verb(const struct verb *verb, int argc, char **argv)
+{
+    if (asks_for_help(argc, argv)) {
+        return help_of(verb, NULL);
+    }
+    if (verb->part_count > 0) {
+        (void)verb_part(verb, argv[0]);
+        return STATUS_USAGE;
+    }
+    struct options options;
+    if (!options_parse(verb, argc, argv, &options)) {
+        return STATUS_USAGE;
+    }
+    return finish(verb->run(&options));
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -80,8 +107,7 @@ int main(int argc, char **argv)
     bool is_help = strcmp(argv[1], "help") == 0 || strcmp(argv[1], "-h") == 0 ||
                    strcmp(argv[1], "--help") == 0;
     if (is_help && argc > 2 && verb_named(argv[2]) != NULL) {
-        verb_help(verb_named(argv[2]));
-        return finish(STATUS_FINE);
+        return help_of(verb_named(argv[2]), argv[3]);
     }
     if (is_help) {
         print_usage(stdout);
@@ -93,13 +119,13 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return STATUS_USAGE;
     }
-    if (asks_for_help(argc - 2, argv + 2)) {
-        verb_help(verb);
-        return finish(STATUS_FINE);
+    int used = 2;
+    if (verb->part_count > 0 && (argc == 2 || argv[2][0] != '-')) {
+        verb = verb_part(verb, argv[2]);
+        if (verb == NULL) {
+            return STATUS_USAGE;
+        }
+        used = 3;
     }
-    struct options options;
-    if (!options_parse(verb, argc - 2, argv + 2, &options)) {
-        return STATUS_USAGE;
-    }
-    return finish(verb->run(&options));
+    return run_verb(verb, argc - used, argv + used);
 }

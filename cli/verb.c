@@ -119,10 +119,44 @@ void verb_help(const struct verb *verb)
                  rule->value != NULL ? rule->value : "");
         printf("  %-24s %s\n", left, rule->help);
     }
+    if (verb->part_count > 0) {
+        printf("\nParts, each with a --help of its own:\n");
+    }
+    for (uint32_t i = 0; i < verb->part_count; i++) {
+        printf("  salvor %-20s %s\n", verb->parts[i]->name, verb->parts[i]->summary);
+    }
     if (verb->help_more != NULL) {
         verb->help_more();
     }
     printf("\nExit: 0 fine, 1 a difference or a negative answer, 2 usage, 3 operating failure.\n");
+}
+
+/* "verify" of "audit verify". */
+static const char *part_name(const struct verb *part)
+{
+    const char *blank = strchr(part->name, ' ');
+    CHECK(blank != NULL);
+    return blank + 1;
+}
+
+const struct verb *verb_part(const struct verb *verb, const char *word)
+{
+    for (uint32_t i = 0; word != NULL && i < verb->part_count; i++) {
+        if (strcmp(part_name(verb->parts[i]), word) == 0) {
+            return verb->parts[i];
+        }
+    }
+    fprintf(stderr, "salvor %s: ", verb->name);
+    if (word == NULL) {
+        fprintf(stderr, "needs a part; allowed:");
+    } else {
+        fprintf(stderr, "unknown part \"%s\"; allowed:", word);
+    }
+    for (uint32_t i = 0; i < verb->part_count; i++) {
+        fprintf(stderr, " %s", part_name(verb->parts[i]));
+    }
+    fputc('\n', stderr);
+    return NULL;
 }
 
 void verb_put_public_url(struct buffer *out, const char *url)

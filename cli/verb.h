@@ -37,14 +37,17 @@ struct options {
 };
 
 struct verb {
-    const char *name;
-    const char *arguments; /* for the help: "JOB" */
+    const char *name;      /* "replay"; of a part: "audit verify" */
+    const char *arguments; /* for the help: "JOB"; of a verb with parts: "PART" */
     const char *summary;   /* one line */
     uint32_t argument_min, argument_max;
     const struct option_rule *options;
     uint32_t option_count;
     enum status (*run)(const struct options *options);
     void (*help_more)(void); /* prints what stands behind the options in the help; NULL: nothing */
+    /* A verb of several parts has these and a name, arguments and a summary alone. */
+    const struct verb *const *parts;
+    uint32_t part_count;
 };
 
 /* Prints what is wrong and what is allowed, and returns false. */
@@ -54,6 +57,8 @@ bool options_parse(const struct verb *verb, int argc, char **argv, struct option
 bool options_number(const struct verb *verb, const struct options *options, uint32_t option,
                     uint64_t least, uint64_t most, uint64_t *out);
 void verb_help(const struct verb *verb);
+/* The part that `word` names ("verify"); NULL, and says what is allowed, when there is none. */
+const struct verb *verb_part(const struct verb *verb, const char *word);
 /* Appends a url of Redis without user and password. */
 void verb_put_public_url(struct buffer *out, const char *url);
 /* Prints "salvor VERB: message" and returns the status that belongs to the error's code. */

@@ -11,6 +11,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "replay/journal_parts.h"
+#include "replay/record.h"
 
 #define POSITION_MS        1000 /* a position without rows follows this often while behind */
 #define CHECKPOINT_ENTRIES 65536
@@ -48,64 +49,6 @@ static bool journal_write(void *self, struct error *error)
 }
 
 /* --- 4: rows --- */
-
-/* `bad_field: ill_typed "attempt"`, or without the field where the whole entry is wrong. */
-static bool record_quarantine(struct journal *journal, const struct entry *entry,
-                              enum reason reason, const struct fold_output *output,
-                              struct error *error)
-{
-    struct buffer *text = &journal->scratch;
-    buffer_reset(text);
-    buffer_put_text(text, reason_code(reason));
-    buffer_put_text(text, ": ");
-    buffer_put_text(text, output->problem);
-    if (output->field.size > 0) {
-        buffer_put_byte(text, ' ');
-        buffer_put_json_string(text, output->field); /* may be the sender's own bytes */
-    }
-    return audit_put_quarantine(journal->audit, entry->id, buffer_span(text), entry->raw, error);
-}
-
-static bool record_decisions(struct journal *journal, const struct entry *entry,
-                             const struct fold_output *output, struct error *error)
-{
-    for (uint32_t i = 0; i < output->decision_count; i++) {
-        const struct decision *decision = &output->decisions[i];
-        if (!audit_append(journal->audit, decision, error)) {
-            return false;
-        }
-        if (decision->action == ACTION_QUARANTINE &&
-            !record_quarantine(journal, entry, decision->reason, output, error)) {
-            return false;
-        }
-    }
-    for (uint32_t i = 0; i < output->change_count; i++) {
-        if (!audit_change_effect(journal->audit, &output->changes[i], error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool journal_record(struct journal *journal, const struct entry *entry,
-                           const struct state *state, const struct fold_output *output,
-                           struct error *error)
-{
-    if (!journal_begin(journal, error)) {
-        return false;
-    }
-    struct state_summary summary = state_summary(state);
-    if (output->is_epoch_new &&
-        !audit_put_leadership(journal->audit, summary.epoch, summary.timeline, summary.owner,
-                              entry->id, error)) {
-        return false;
-    }
-    if (output->is_policy_new && !audit_put_policy(journal->audit, summary.policy_hash, entry->id,
-                                                   summary.policy_text, error)) {
-        return false;
-    }
-    return record_decisions(journal, entry, output, error);
-}
 
 static bool put_checkpoint(struct journal *journal, struct stream_id id,
                            const struct state_summary *summary, struct error *error)
@@ -166,8 +109,6 @@ bool journal_fold(void *self, const struct entry *entry, const struct state *sta
     journal->ordinal++;
     journal->last = *entry;
     journal->has_last = true;
-    bool has_rows = output->decision_count > 0 || output->change_count > 0 ||
-                    output->is_epoch_new || output->is_policy_new;
     if (journal->compare != NULL) {
         struct sink compare = compare_sink(journal->compare);
         if (!compare.fold(compare.self, entry, state, output, error) ||
@@ -175,7 +116,9 @@ bool journal_fold(void *self, const struct entry *entry, const struct state *sta
              !journal_arrive(journal, entry, state, error))) {
             return false;
         }
-    } else if (has_rows && !journal_record(journal, entry, state, output, error)) {
+    } else if (record_is_due(output) &&
+               !(journal_begin(journal, error) &&
+                 record_entry(journal->audit, entry, state, output, error))) {
         return false;
     }
     return journal_checkpoint(journal, entry, state, error);
