@@ -31,14 +31,14 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_c
     table timers verdict words
 STORE = audit audit_policy audit_read audit_schema audit_snapshot audit_verify audit_write \
     capture_files capture_format capture_read capture_write database
-REPLAY = capture_source compare journal journal_open loop owner record replay why why_json why_text
+REPLAY = capture_source compare journal journal_open loop owner place record replay why why_json why_text
 STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
     survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
     engine_task engine_variant lookup profile profile_request question question_cancel \
     question_status rule_parse rules secret service service_check shipped template transport
 CLI = audit check check_data check_report check_services config config_policy config_rules \
-    config_secret config_services interrupt main policy_in_force policy_text progress replay_verb run \
+    config_secret config_services interrupt main place policy_in_force policy_text progress replay_verb run \
     send send_policy send_wait services tell verb why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
 EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua \
@@ -54,7 +54,7 @@ TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
     engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \
     rules secret service_check template transport
-TESTS_CLI = config policy_text services
+TESTS_CLI = config place policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows \
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
     comfy_jobs scenario_play bench_place scripted_service live_scene

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ * Reading a place in a stream from the command line. */
+#ifndef SALVOR_CLI_PLACE_H
+#define SALVOR_CLI_PLACE_H
+
+#include "cli/verb.h"
+#include "replay/place.h"
+
+/* "2026-11-23T11:58:41.123Z" (UTC; from the day alone to the ms), "@1700000000000" (Unix ms),
+ * "1700000000000-0" (a stream id) or "#17" (an ordinal). */
+bool place_read(struct span text, struct place *out);
+/* Reads a place of an option; absent: `*out` is PLACE_NONE. Prints what is allowed and returns
+ * false when it is none. */
+bool options_place(const struct verb *verb, const struct options *options, uint32_t option,
+                   struct place *out);
+
+#endif
