@@ -30,7 +30,7 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_c
     reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state \
     table timers verdict words
 STORE = audit audit_policy audit_read audit_schema audit_snapshot audit_verify audit_write \
-    capture_files capture_format capture_read capture_write database
+    capture_files capture_format capture_read capture_seek capture_write database
 REPLAY = capture_source compare journal journal_open loop owner place record replay why why_json why_text
 STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
     survey_rights survey_settings
@@ -48,7 +48,7 @@ EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy \
     policy_services snapshot table timers
-TESTS_STORE = capture capture_damage audit audit_faults audit_readers audit_tamper
+TESTS_STORE = capture capture_damage capture_seek audit audit_faults audit_readers audit_tamper
 TESTS_REPLAY = loop journal why
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \

@@ -11,7 +11,7 @@ struct capture_source capture_source_init(struct capture_reader *reader, uint32_
     return (struct capture_source){
         .reader = reader,
         .batch_size = batch_size,
-        .ordinal = capture_reader_header(reader)->ordinal,
+        .ordinal = capture_reader_ordinal(reader),
     };
 }
 

@@ -14,7 +14,7 @@ struct capture_source {
     bool is_torn; /* it ended in an incomplete frame */
 };
 
-/* Begins at the first entry of `reader`'s header, as capture_open or capture_seek left it. */
+/* Begins where `reader` stands. */
 struct capture_source capture_source_init(struct capture_reader *reader, uint32_t batch_size);
 /* Entries that the state has already folded are passed over; a capture that begins behind the
  * state's ordinal is ERROR_HISTORY. `source` outlives the result. */

@@ -60,9 +60,24 @@ struct capture_reader;
  * begin where the one before it ended). The header is that of the first file. NULL on error. */
 struct capture_reader *capture_open(const char *path, struct error *error);
 const struct capture_header *capture_reader_header(const struct capture_reader *reader);
-/* Skips whole files: positions at the last file whose ordinal is at most `ordinal`; its header is
- * then the reader's. */
+/* Entries of the partition before the next one that is read. */
+uint64_t capture_reader_ordinal(const struct capture_reader *reader);
+
+/* Where to fold from: at the beginning of the last file whose header stands at or before the place,
+ * so that its snapshot is a state from which the place is reached; its header is then the reader's.
+ * By ordinal (ERROR_USAGE when the capture begins behind it), or before the first entry whose id's
+ * ms is not before `ms` (the first file when the capture begins behind it). Files between are not
+ * looked at. */
 bool capture_seek(struct capture_reader *reader, uint64_t ordinal, struct error *error);
+bool capture_seek_ms(struct capture_reader *reader, uint64_t ms, struct error *error);
+/* For who only reads entries, from where the reader stands forward: hops over the frames that lie
+ * wholly before the entry behind `ordinal`, or before the first entry whose id's ms is not before
+ * `ms`, by their heads alone. The next entries are those of the frame that holds it, the entries
+ * before it in that frame first. What is hopped over is not checked. Behind a seek it is cheap
+ * everywhere. Times are looked for as ids rise. */
+bool capture_skip(struct capture_reader *reader, uint64_t ordinal, struct error *error);
+bool capture_skip_ms(struct capture_reader *reader, uint64_t ms, struct error *error);
+
 enum capture_next { CAPTURE_ENTRY, CAPTURE_END, CAPTURE_TORN, CAPTURE_ERROR };
 /* The next entry, borrowed until the next call. TORN: the last file ends in an incomplete frame,
  * which a reader of a crashed process's capture treats as the end. ERROR: a checksum or a length is
@@ -70,5 +85,17 @@ enum capture_next { CAPTURE_ENTRY, CAPTURE_END, CAPTURE_TORN, CAPTURE_ERROR };
 enum capture_next capture_next(struct capture_reader *reader, struct entry *out,
                                struct error *error);
 void capture_reader_close(struct capture_reader *reader);
+
+/* What a capture covers. */
+struct capture_range {
+    uint64_t files, bytes;
+    uint64_t first_ordinal;     /* entries of the partition before its first one */
+    uint64_t entries;           /* in it, as far as it is whole */
+    uint64_t first_ms, last_ms; /* of its first and last entry's ids; 0 without entries */
+    bool is_torn;               /* the last file ends in an incomplete frame */
+};
+/* Tells it by the heads of the first and of the last file alone: nothing is decompressed, and what
+ * lies between is not checked. `path` as for capture_open. */
+bool capture_range(const char *path, struct capture_range *out, struct error *error);
 
 #endif

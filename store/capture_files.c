@@ -36,6 +36,16 @@ void capture_files_add(struct capture_files *files, const char *path)
     files->count++;
 }
 
+void capture_files_drop(struct capture_files *files, size_t count)
+{
+    CHECK(count <= files->count);
+    for (size_t index = 0; index < count; index++) {
+        mem_free(files->paths[index]);
+    }
+    files->count -= count;
+    memmove(files->paths, files->paths + count, files->count * sizeof(*files->paths));
+}
+
 void capture_files_fini(struct capture_files *files)
 {
     for (size_t index = 0; index < files->count; index++) {

@@ -19,6 +19,8 @@ struct capture_files {
 /* A directory that does not exist holds no files. */
 bool capture_files_list(const char *directory, struct capture_files *out, struct error *error);
 void capture_files_add(struct capture_files *files, const char *path);
+/* Forgets the first `count`. */
+void capture_files_drop(struct capture_files *files, size_t count);
 void capture_files_fini(struct capture_files *files);
 /* The part behind the last slash, borrowed: what messages call a file. */
 const char *capture_file_name(const char *path);

@@ -8,19 +8,24 @@
  *      8   4  version
  *     12   4  first bytes of the SHA-256 of bytes 0-11
  *   frame     = head, body
- *   head      = 48 bytes:
+ *   head      = 64 bytes:
  *      0   4  'FRME'
  *      4   4  size of the body
  *      8   4  size of the body's content
  *     12   4  count of entries; 0 in frame 0 alone
  *     16   8  ordinal: entries of the partition before the frame's first one
- *     24  16  first bytes of the SHA-256 of the body as stored
- *     40   8  first bytes of the SHA-256 of bytes 0-39
+ *     24   8  ms of its first entry's id; of frame 0: of the header's position
+ *     32   8  ms of its last entry's id; of frame 0: the same again
+ *     40  16  first bytes of the SHA-256 of the body as stored
+ *     56   8  first bytes of the SHA-256 of bytes 0-55
  *   body      = one zstd frame with a checksum
  *   content of frame 0    = varints partition, timeline, ordinal, ms and seq of the position,
  *                           reducer version; then sized policy, snapshot, audit head
  *   content of the others = for each entry: varint ms of its id minus the ms of the entry before it
  *                           in the frame (before the first: 0), modulo 2^64; varint seq; sized raw
+ *
+ * The heads are the index: an ordinal or a time is found by hopping from head to head, and the file
+ * that holds it by the heads of the files' frames 0, without decompressing anything.
  *
  * A file is named by its first ordinal and comes into being whole (written aside, synced, renamed),
  * so frame 0 is never torn. Frames are only ever appended.
@@ -51,8 +56,10 @@ enum head_offset {
     HEAD_RAW_SIZE = 8,
     HEAD_COUNT = 12,
     HEAD_ORDINAL = 16,
-    HEAD_BODY_DIGEST = 24,
-    HEAD_DIGEST = 40
+    HEAD_FIRST_MS = 24,
+    HEAD_LAST_MS = 32,
+    HEAD_BODY_DIGEST = 40,
+    HEAD_DIGEST = 56
 };
 
 _Static_assert(sizeof(MAGIC) - 1 == PRELUDE_VERSION, "the magic fills its place");
@@ -121,6 +128,8 @@ void capture_put_head(char *head, const struct capture_frame *frame, const char 
     put_number(head + HEAD_RAW_SIZE, 4, frame->raw_size);
     put_number(head + HEAD_COUNT, 4, frame->count);
     put_number(head + HEAD_ORDINAL, 8, frame->ordinal);
+    put_number(head + HEAD_FIRST_MS, 8, frame->first_ms);
+    put_number(head + HEAD_LAST_MS, 8, frame->last_ms);
     put_digest(head + HEAD_BODY_DIGEST, HEAD_DIGEST - HEAD_BODY_DIGEST,
                (struct span){body, frame->body_size});
     put_digest(head + HEAD_DIGEST, CAPTURE_HEAD_SIZE - HEAD_DIGEST,
@@ -134,6 +143,8 @@ bool capture_read_head(const char *head, struct capture_frame *out)
         .raw_size = (uint32_t)read_number(head + HEAD_RAW_SIZE, 4),
         .count = (uint32_t)read_number(head + HEAD_COUNT, 4),
         .ordinal = read_number(head + HEAD_ORDINAL, 8),
+        .first_ms = read_number(head + HEAD_FIRST_MS, 8),
+        .last_ms = read_number(head + HEAD_LAST_MS, 8),
     };
     return memcmp(head, MARK, HEAD_BODY_SIZE) == 0 &&
            is_digest(head + HEAD_DIGEST, CAPTURE_HEAD_SIZE - HEAD_DIGEST,

@@ -8,7 +8,7 @@
 
 #define CAPTURE_VERSION        1
 #define CAPTURE_PRELUDE_SIZE   16
-#define CAPTURE_HEAD_SIZE      48
+#define CAPTURE_HEAD_SIZE      64
 #define CAPTURE_HEADER_RAW_MAX ((uint32_t)1 << 30) /* frame 0: policy and snapshot */
 #define CAPTURE_FRAME_RAW_MAX  ((uint32_t)64 << 20)
 #define CAPTURE_FRAME_SPLIT    ((uint32_t)4 << 20) /* the writer begins a new frame here */
@@ -19,6 +19,8 @@ struct capture_frame {
     uint32_t raw_size;  /* decompressed */
     uint32_t count;     /* entries */
     uint64_t ordinal;   /* entries of the partition before its first one */
+    uint64_t first_ms;  /* of its first entry's id; frame 0: of the header's position */
+    uint64_t last_ms;   /* of its last entry's id; frame 0: the same as first_ms */
 };
 
 void capture_put_prelude(struct buffer *buffer);
@@ -36,8 +38,7 @@ void capture_put_header(struct buffer *buffer, const struct capture_header *head
 /* The header's texts borrow from `raw`. */
 bool capture_read_header(struct span raw, struct capture_header *out);
 
-/* Where the last whole frame ends, and how many entries of the partition come before that. */
+/* Where the last whole frame ends. */
 uint64_t capture_reader_offset(const struct capture_reader *reader);
-uint64_t capture_reader_ordinal(const struct capture_reader *reader);
 
 #endif

@@ -13,29 +13,10 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "store/capture_files.h"
-#include "store/capture_format.h"
+#include "store/capture_parts.h"
 
 #define ZERO_CHUNK_SIZE 65536
 #define CHECKSUM_SIZE   4 /* zstd's, at a body's end */
-
-struct capture_reader {
-    struct capture_files files;   /* owned; at least one */
-    size_t file_index;            /* of the open one */
-    int fd;                       /* of that file; -1: none */
-    uint64_t offset;              /* where its next frame begins */
-    uint64_t frame_number;        /* of that frame; the header is 0 */
-    uint64_t ordinal;             /* entries of the partition before the next one */
-    struct capture_header header; /* its texts borrow from header_raw */
-    struct buffer header_raw;
-    ZSTD_DCtx *context;    /* owned */
-    struct buffer body;    /* of the frame being loaded */
-    struct buffer raw;     /* its content */
-    struct reader entries; /* walks `raw` */
-    uint32_t entries_left;
-    uint64_t previous_ms; /* of the entry before, within the frame */
-    struct error failure; /* once reading failed, every later call fails alike */
-};
 
 static const char *name_of(const struct capture_reader *reader)
 {
@@ -87,16 +68,30 @@ static enum capture_next judge_bad(const struct capture_reader *reader, uint64_t
     return got < 0 ? CAPTURE_ERROR : CAPTURE_TORN;
 }
 
-/* Reads and checks the frame at `offset` up to its stored body. ENTRY: a whole frame is there. */
-static enum capture_next read_frame(struct capture_reader *reader, struct capture_frame *frame,
-                                    struct error *error)
+/* A head with right digests, of a frame that cannot stand here. */
+static const char *find_senseless(const struct capture_reader *reader,
+                                  const struct capture_frame *frame)
 {
-    char head[CAPTURE_HEAD_SIZE];
-    ssize_t got = read_at(reader, head, sizeof(head), reader->offset, error);
-    if (got < (ssize_t)sizeof(head)) {
+    bool is_header = reader->frame_number == 0;
+    if (frame->raw_size > (is_header ? CAPTURE_HEADER_RAW_MAX : CAPTURE_FRAME_RAW_MAX)) {
+        return "the frame is larger than allowed";
+    }
+    if (is_header != (frame->count == 0)) {
+        return "the frame's count of entries cannot be";
+    }
+    return is_header || frame->ordinal == reader->ordinal
+               ? NULL
+               : "the frame does not follow the one before it";
+}
+
+enum capture_next capture_reader_look(struct capture_reader *reader, struct error *error)
+{
+    ssize_t got = read_at(reader, reader->head, CAPTURE_HEAD_SIZE, reader->offset, error);
+    if (got < CAPTURE_HEAD_SIZE) {
         return got < 0 ? CAPTURE_ERROR : got == 0 ? CAPTURE_END : CAPTURE_TORN;
     }
-    if (!capture_read_head(head, frame)) {
+    struct capture_frame frame;
+    if (!capture_read_head(reader->head, &frame)) {
         return judge_bad(reader, reader->offset, "the frame's head is not what was written", error);
     }
     struct stat status;
@@ -104,63 +99,63 @@ static enum capture_next read_frame(struct capture_reader *reader, struct captur
         error_set(error, ERROR_IO, "%s: cannot be read: %s", name_of(reader), strerror(errno));
         return CAPTURE_ERROR;
     }
-    uint64_t body_offset = reader->offset + CAPTURE_HEAD_SIZE;
-    if ((uint64_t)status.st_size < body_offset + frame->body_size) {
+    if ((uint64_t)status.st_size < reader->offset + CAPTURE_HEAD_SIZE + frame.body_size) {
         return CAPTURE_TORN;
     }
+    const char *problem = find_senseless(reader, &frame);
+    if (problem != NULL) {
+        return damaged(reader, error, problem);
+    }
+    reader->frame = frame;
+    return CAPTURE_ENTRY;
+}
+
+void capture_reader_pass(struct capture_reader *reader)
+{
+    reader->offset += CAPTURE_HEAD_SIZE + reader->frame.body_size;
+    reader->frame_number++;
+}
+
+/* Reads and checks the body of the frame looked at. */
+static enum capture_next read_body(struct capture_reader *reader, struct error *error)
+{
+    uint32_t size = reader->frame.body_size;
+    uint64_t offset = reader->offset + CAPTURE_HEAD_SIZE;
     buffer_reset(&reader->body);
-    char *body = buffer_reserve(&reader->body, frame->body_size);
-    got = read_at(reader, body, frame->body_size, body_offset, error);
-    if (got < (ssize_t)frame->body_size) {
+    ssize_t got = read_at(reader, buffer_reserve(&reader->body, size), size, offset, error);
+    if (got < (ssize_t)size) {
         return got < 0 ? CAPTURE_ERROR : CAPTURE_TORN;
     }
-    reader->body.size = frame->body_size;
-    if (!capture_body_is_whole(head, buffer_span(&reader->body))) {
-        size_t checksum = frame->body_size < CHECKSUM_SIZE ? frame->body_size : CHECKSUM_SIZE;
-        return judge_bad(reader, body_offset + frame->body_size - checksum,
+    reader->body.size = size;
+    if (!capture_body_is_whole(reader->head, buffer_span(&reader->body))) {
+        return judge_bad(reader, offset + size - (size < CHECKSUM_SIZE ? size : CHECKSUM_SIZE),
                          "the frame's body is not what was written", error);
     }
     return CAPTURE_ENTRY;
 }
 
-/* The same, and decompresses it into `raw`. Moves behind it only when all of it is good. */
-static enum capture_next load_frame(struct capture_reader *reader, struct capture_frame *frame,
-                                    struct error *error)
+/* Decompresses the frame at the reader's place into `raw`. Moves behind it only when all of it is
+ * good. */
+static enum capture_next load_frame(struct capture_reader *reader, struct error *error)
 {
-    enum capture_next next = read_frame(reader, frame, error);
+    enum capture_next next = capture_reader_look(reader, error);
+    next = next == CAPTURE_ENTRY ? read_body(reader, error) : next;
     if (next != CAPTURE_ENTRY) {
         return next;
     }
-    bool is_header = reader->frame_number == 0;
-    if (frame->raw_size > (is_header ? CAPTURE_HEADER_RAW_MAX : CAPTURE_FRAME_RAW_MAX)) {
-        return damaged(reader, error, "the frame is larger than allowed");
-    }
-    if (is_header != (frame->count == 0)) {
-        return damaged(reader, error, "the frame's count of entries cannot be");
-    }
-    if (!is_header && frame->ordinal != reader->ordinal) {
-        return damaged(reader, error, "the frame does not follow the one before it");
-    }
+    uint32_t raw_size = reader->frame.raw_size;
     buffer_reset(&reader->raw);
-    char *raw = buffer_reserve(&reader->raw, frame->raw_size);
-    size_t size = ZSTD_decompressDCtx(reader->context, raw, frame->raw_size, reader->body.data,
-                                      reader->body.size);
-    if (ZSTD_isError(size) || size != frame->raw_size) {
+    char *raw = buffer_reserve(&reader->raw, raw_size);
+    size_t size =
+        ZSTD_decompressDCtx(reader->context, raw, raw_size, reader->body.data, reader->body.size);
+    if (ZSTD_isError(size) || size != raw_size) {
         return damaged(reader, error, "the frame's content cannot be decompressed");
     }
     reader->raw.size = size;
     return CAPTURE_ENTRY;
 }
 
-static void pass_frame(struct capture_reader *reader)
-{
-    reader->offset += CAPTURE_HEAD_SIZE + reader->body.size;
-    reader->frame_number++;
-}
-
-/* Opens the file and reads its header, whose texts borrow from `raw`. */
-static bool open_file(struct capture_reader *reader, size_t index, struct capture_header *header,
-                      struct error *error)
+bool capture_reader_enter(struct capture_reader *reader, size_t index, struct error *error)
 {
     if (reader->fd >= 0) {
         close(reader->fd);
@@ -171,17 +166,24 @@ static bool open_file(struct capture_reader *reader, size_t index, struct captur
     reader->entries = (struct reader){0};
     reader->entries_left = 0;
     reader->fd = open(reader->files.paths[index], O_RDONLY | O_CLOEXEC);
+    reader->is_gone = reader->fd < 0 && errno == ENOENT;
     char prelude[CAPTURE_PRELUDE_SIZE] = {0};
     if (reader->fd < 0) {
         return error_set(error, ERROR_IO, "%s: cannot be opened: %s", reader->files.paths[index],
                          strerror(errno));
     }
-    if (read_at(reader, prelude, sizeof(prelude), 0, error) < 0 ||
-        !capture_check_prelude(prelude, name_of(reader), error)) {
+    return read_at(reader, prelude, sizeof(prelude), 0, error) >= 0 &&
+           capture_check_prelude(prelude, name_of(reader), error);
+}
+
+/* Opens the file and reads its header, whose texts borrow from `raw`. */
+static bool open_file(struct capture_reader *reader, size_t index, struct capture_header *header,
+                      struct error *error)
+{
+    if (!capture_reader_enter(reader, index, error)) {
         return false;
     }
-    struct capture_frame frame;
-    enum capture_next next = load_frame(reader, &frame, error);
+    enum capture_next next = load_frame(reader, error);
     if (next == CAPTURE_END || next == CAPTURE_TORN) {
         next = damaged(reader, error, "the file ends inside its header");
     }
@@ -189,16 +191,16 @@ static bool open_file(struct capture_reader *reader, size_t index, struct captur
         return false;
     }
     if (!capture_read_header(buffer_span(&reader->raw), header) ||
-        header->ordinal != frame.ordinal) {
+        header->ordinal != reader->frame.ordinal || header->position.ms != reader->frame.first_ms ||
+        header->position.ms != reader->frame.last_ms) {
         damaged(reader, error, "the header makes no sense");
         return false;
     }
-    pass_frame(reader);
+    capture_reader_pass(reader);
     return true;
 }
 
-/* Opens the file as the first one to be read: its header becomes the reader's. */
-static bool start_at(struct capture_reader *reader, size_t index, struct error *error)
+bool capture_reader_start(struct capture_reader *reader, size_t index, struct error *error)
 {
     struct capture_header header;
     if (!open_file(reader, index, &header, error)) {
@@ -212,7 +214,7 @@ static bool start_at(struct capture_reader *reader, size_t index, struct error *
     return true;
 }
 
-struct capture_reader *capture_open(const char *path, struct error *error)
+struct capture_reader *capture_reader_make(const char *path, struct error *error)
 {
     struct capture_reader *reader = mem_zero(sizeof(*reader));
     reader->fd = -1;
@@ -232,9 +234,6 @@ struct capture_reader *capture_open(const char *path, struct error *error)
         error_set(error, ERROR_USAGE, "%s: no *%s file in it", path, CAPTURE_SUFFIX);
         goto close_reader;
     }
-    if (!start_at(reader, 0, error)) {
-        goto close_reader;
-    }
     return reader;
 
 close_reader:
@@ -242,29 +241,35 @@ close_reader:
     return NULL;
 }
 
+struct capture_reader *capture_open(const char *path, struct error *error)
+{
+    struct capture_reader *reader = capture_reader_make(path, error);
+    if (reader == NULL) {
+        return NULL;
+    }
+    bool is_started = capture_reader_start(reader, 0, error);
+    while (!is_started && reader->is_gone && reader->files.count > 1) {
+        capture_files_drop(&reader->files, 1);
+        is_started = capture_reader_start(reader, 0, error);
+    }
+    if (!is_started) {
+        capture_reader_close(reader);
+        return NULL;
+    }
+    return reader;
+}
+
 const struct capture_header *capture_reader_header(const struct capture_reader *reader)
 {
     return &reader->header;
 }
 
-bool capture_seek(struct capture_reader *reader, uint64_t ordinal, struct error *error)
+bool capture_reader_is_last(const struct capture_reader *reader)
 {
-    reader->failure = (struct error){0};
-    for (size_t index = reader->files.count; index > 0; index--) {
-        if (!start_at(reader, index - 1, error)) {
-            reader->failure = *error;
-            return false;
-        }
-        if (reader->ordinal <= ordinal) {
-            return true;
-        }
-    }
-    return error_set(error, ERROR_USAGE, "%s: the capture begins at ordinal %llu, behind %llu",
-                     name_of(reader), (unsigned long long)reader->ordinal,
-                     (unsigned long long)ordinal);
+    return reader->file_index + 1 == reader->files.count;
 }
 
-static enum capture_next open_next_file(struct capture_reader *reader, struct error *error)
+enum capture_next capture_reader_enter_next(struct capture_reader *reader, struct error *error)
 {
     struct capture_header header;
     if (!open_file(reader, reader->file_index + 1, &header, error)) {
@@ -284,19 +289,18 @@ static enum capture_next open_next_file(struct capture_reader *reader, struct er
 /* ENTRY: a frame was loaded, or the next file was opened. */
 static enum capture_next go_on(struct capture_reader *reader, struct error *error)
 {
-    struct capture_frame frame;
-    enum capture_next next = load_frame(reader, &frame, error);
-    bool is_last_file = reader->file_index + 1 == reader->files.count;
-    if (next == CAPTURE_END && !is_last_file) {
-        return open_next_file(reader, error);
+    enum capture_next next = load_frame(reader, error);
+    bool is_last = capture_reader_is_last(reader);
+    if (next == CAPTURE_END && !is_last) {
+        return capture_reader_enter_next(reader, error);
     }
-    if (next == CAPTURE_TORN && !is_last_file) {
+    if (next == CAPTURE_TORN && !is_last) {
         return damaged(reader, error, "the frame is incomplete, but another file follows");
     }
     if (next == CAPTURE_ENTRY) {
-        pass_frame(reader);
+        capture_reader_pass(reader);
         reader->entries = (struct reader){.rest = buffer_span(&reader->raw)};
-        reader->entries_left = frame.count;
+        reader->entries_left = reader->frame.count;
         reader->previous_ms = 0;
     }
     return next;
@@ -309,7 +313,11 @@ static enum capture_next read_entry(struct capture_reader *reader, struct entry 
     out->id.ms = reader->previous_ms + reader_varint(entries);
     out->id.seq = reader_varint(entries);
     out->raw = reader_sized(entries);
-    if (entries->is_bad || (reader->entries_left == 1 && entries->rest.size != 0)) {
+    bool is_first = reader->entries_left == reader->frame.count;
+    bool is_last = reader->entries_left == 1;
+    if (entries->is_bad || (is_last && entries->rest.size != 0) ||
+        (is_first && out->id.ms != reader->frame.first_ms) ||
+        (is_last && out->id.ms != reader->frame.last_ms)) {
         error_set(error, ERROR_CORRUPT,
                   "%s: frame %llu, before byte %llu: its entries make no sense", name_of(reader),
                   (unsigned long long)reader->frame_number - 1, (unsigned long long)reader->offset);

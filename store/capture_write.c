@@ -33,7 +33,8 @@ struct capture_writer {
     uint64_t ordinal;     /* entries of the partition before those in `raw` */
     struct buffer raw;    /* content of the frame that is being filled */
     uint32_t count;       /* its entries */
-    uint64_t previous_ms; /* of its last entry; 0 before the first */
+    uint64_t first_ms;    /* of its first entry's id */
+    uint64_t previous_ms; /* of its last entry's; 0 before the first */
     struct buffer out;    /* finished frames that the file does not hold yet */
     ZSTD_CCtx *context;   /* owned */
 };
@@ -73,6 +74,8 @@ static void finish_frame(struct capture_writer *writer)
         .raw_size = (uint32_t)writer->raw.size,
         .count = writer->count,
         .ordinal = writer->ordinal,
+        .first_ms = writer->first_ms,
+        .last_ms = writer->previous_ms,
     };
     capture_put_head(head, &frame, body);
     writer->out.size += CAPTURE_HEAD_SIZE + size;
@@ -162,6 +165,7 @@ static bool write_header(struct capture_writer *writer, const struct capture_hea
     capture_put_prelude(&writer->out);
     capture_put_header(&writer->raw, header);
     writer->ordinal = header->ordinal;
+    writer->first_ms = writer->previous_ms = header->position.ms;
     finish_frame(writer);
     if (!write_out(writer, error) || !capture_sync(writer, error)) {
         goto free_aside;
@@ -262,6 +266,7 @@ void capture_append(struct capture_writer *writer, const struct entry *entry)
     if (writer->count > 0 && writer->raw.size + entry->raw.size > CAPTURE_FRAME_SPLIT) {
         finish_frame(writer);
     }
+    writer->first_ms = writer->count == 0 ? entry->id.ms : writer->first_ms;
     buffer_put_varint(&writer->raw, entry->id.ms - writer->previous_ms);
     buffer_put_varint(&writer->raw, entry->id.seq);
     buffer_put_sized(&writer->raw, entry->raw);
