@@ -37,7 +37,7 @@ STREAM = dispatch duty lead live live_sink names patience queue reader redis red
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
     engine_task engine_variant lookup profile profile_request question question_cancel \
     question_status rule_parse rules secret service service_check shipped template transport
-CLI = audit check check_data check_report check_services config config_policy config_rules \
+CLI = audit capture capture_inspect check check_data check_report check_services config config_policy config_rules \
     config_secret config_services interrupt main place policy_in_force policy_text progress replay_verb run \
     send send_policy send_wait services tell verb why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.

@@ -5,6 +5,7 @@
 
 #define SERVICE_PREFIX SPAN("service.")
 #define SHOWN_MAX      80 /* bytes of a key or a value in a message */
+#define BRIEF_MAX      6  /* settings told in one line */
 
 struct policy_text policy_text_make(const struct policy *policy)
 {
@@ -273,4 +274,57 @@ uint32_t policy_text_compare(struct span before, struct span after, policy_diffe
         after = order >= 0 ? new_rest : after;
     }
     return count;
+}
+
+/* --- in one line --- */
+
+struct brief {
+    struct buffer line;
+    uint32_t count;
+};
+
+static void put_setting(void *self, struct span key, struct span before, struct span after)
+{
+    struct brief *brief = self;
+    (void)before;
+    if (++brief->count <= BRIEF_MAX) {
+        buffer_put_byte(&brief->line, ' ');
+        put_shown(&brief->line, key);
+        buffer_put_byte(&brief->line, '=');
+        put_shown(&brief->line, after);
+    }
+}
+
+static struct brief brief_against(enum policy_preset preset, struct span text)
+{
+    struct brief brief = {0};
+    struct policy policy = {0};
+    policy_preset(preset, &policy);
+    struct policy_text made = policy_text_make(&policy);
+    policy_text_compare(buffer_span(&made.text), text, put_setting, &brief);
+    policy_text_fini(&made);
+    return brief;
+}
+
+void policy_text_put_brief(struct buffer *out, struct span text)
+{
+    if (text.size == 0) {
+        buffer_put_text(out, "none yet: safe, and nothing is touched");
+        return;
+    }
+    struct brief safe = brief_against(PRESET_SAFE, text), seed = brief_against(PRESET_SEED, text);
+    bool is_safe = safe.count <= seed.count;
+    const struct brief *nearer = is_safe ? &safe : &seed;
+    buffer_put_text(out, is_safe ? "safe" : "seed");
+    if (nearer->count > 0) {
+        buffer_put_text(out, ", but");
+        buffer_put_span(out, buffer_span(&nearer->line));
+    }
+    if (nearer->count > BRIEF_MAX) {
+        buffer_put_text(out, " and ");
+        buffer_put_decimal(out, nearer->count - BRIEF_MAX);
+        buffer_put_text(out, " more");
+    }
+    buffer_fini(&safe.line);
+    buffer_fini(&seed.line);
 }

@@ -30,6 +30,10 @@ typedef void (*policy_difference_fn)(void *self, struct span key, struct span be
 uint32_t policy_text_compare(struct span before, struct span after, policy_difference_fn tell,
                              void *self);
 
+/* Appends one line: the preset that the text is nearest to, and the first few settings that part it
+ * from that. An empty text is what holds before a stream's first policy. */
+void policy_text_put_brief(struct buffer *out, struct span text);
+
 /* What a key takes: "a whole number from 0 to 1000", "wait, requeue, cancel". */
 void policy_text_put_allowed(struct buffer *out, enum policy_key key);
 

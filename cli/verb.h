@@ -64,6 +64,7 @@ void verb_put_public_url(struct buffer *out, const char *url);
 /* Prints "salvor VERB: message" and returns the status that belongs to the error's code. */
 enum status verb_fail(const struct verb *verb, const struct error *error);
 
-extern const struct verb verb_run, verb_replay, verb_why, verb_send, verb_audit, verb_check;
+extern const struct verb verb_run, verb_replay, verb_why, verb_send, verb_audit, verb_capture,
+    verb_check;
 
 #endif

@@ -95,7 +95,8 @@ struct capture_range {
     bool is_torn;               /* the last file ends in an incomplete frame */
 };
 /* Tells it by the heads of the first and of the last file alone: nothing is decompressed, and what
- * lies between is not checked. `path` as for capture_open. */
+ * lies between is not checked. `path` as for capture_open. False where a head is damaged: files and
+ * bytes are told even so. */
 bool capture_range(const char *path, struct capture_range *out, struct error *error);
 
 #endif

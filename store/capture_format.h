@@ -41,4 +41,14 @@ bool capture_read_header(struct span raw, struct capture_header *out);
 /* Where the last whole frame ends. */
 uint64_t capture_reader_offset(const struct capture_reader *reader);
 
+/* The frame whose entries are being read. */
+struct capture_stand {
+    const char *path; /* of its file; borrowed from the reader */
+    uint64_t number;  /* the header is 0 */
+    uint64_t offset;  /* where it begins */
+    struct capture_frame frame;
+};
+/* After a capture_next that gave an entry; behind the last one, the path alone is of use. */
+struct capture_stand capture_reader_stand(const struct capture_reader *reader);
+
 #endif

@@ -352,6 +352,16 @@ uint64_t capture_reader_offset(const struct capture_reader *reader)
     return reader->offset;
 }
 
+struct capture_stand capture_reader_stand(const struct capture_reader *reader)
+{
+    return (struct capture_stand){
+        .path = reader->files.paths[reader->file_index],
+        .number = reader->frame_number - 1,
+        .offset = reader->offset - CAPTURE_HEAD_SIZE - reader->frame.body_size,
+        .frame = reader->frame,
+    };
+}
+
 uint64_t capture_reader_ordinal(const struct capture_reader *reader)
 {
     return reader->ordinal;

@@ -204,7 +204,6 @@ static bool read_range(struct capture_reader *reader, struct capture_range *out,
         !enter_entries(reader, reader->files.count - 1, error) || !hop_to_end(reader, out, error)) {
         return false;
     }
-    add_sizes(reader, out);
     return true;
 }
 
@@ -215,6 +214,7 @@ bool capture_range(const char *path, struct capture_range *out, struct error *er
     if (reader == NULL) {
         return false;
     }
+    add_sizes(reader, out);
     bool is_read = read_range(reader, out, error);
     capture_reader_close(reader);
     return is_read;

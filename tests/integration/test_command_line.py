@@ -21,7 +21,7 @@ def test_usage_is_refused_with_what_is_allowed():
     check("Verbs:" in told(2), "no verb")
     check("unknown verb \"frob\"" in told(2, "frob"))
     check("salvor 0." in told(0, "--version"))
-    for verb in "run", "replay", "why", "send", "audit", "check":
+    for verb in "run", "replay", "why", "send", "audit", "capture", "check":
         check(f"Usage: salvor {verb}" in told(0, verb, "--help"))
         check(re.search(r"unknown option --bogus; allowed:.* --help", told(2, verb, "--bogus")))
     check("needs FILE|DIR" in told(2, "replay"))

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT
+ * The parts of `salvor capture`, a file each. */
+#ifndef SALVOR_CLI_CAPTURE_PARTS_H
+#define SALVOR_CLI_CAPTURE_PARTS_H
+
+#include "cli/verb.h"
+
+extern const struct verb verb_capture_inspect;
+
+#endif
