@@ -30,8 +30,8 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list msgpack_c
     reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state \
     table timers verdict words
 STORE = audit audit_policy audit_read audit_schema audit_snapshot audit_verify audit_write \
-    capture_files capture_format capture_read capture_seek capture_write database
-REPLAY = capture_source compare journal journal_open loop owner place record replay why why_json why_text
+    capture_files capture_format capture_keep capture_read capture_seek capture_write database
+REPLAY = capture_source compare journal journal_keep journal_open loop owner place record replay why why_json why_text
 STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
     survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
@@ -48,8 +48,8 @@ EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy \
     policy_services snapshot table timers
-TESTS_STORE = capture capture_damage capture_seek audit audit_faults audit_readers audit_tamper
-TESTS_REPLAY = loop journal why
+TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_faults audit_readers audit_tamper
+TESTS_REPLAY = loop journal journal_keep why
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
     engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \
@@ -64,7 +64,7 @@ INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py tes
     test_check.py test_words_doc.py test_demo.sh test_policy.py test_rclone.py test_mass_loss.py \
     test_comfyui.py \
     test_hostile_services.py test_three_services.py test_tokens.py test_forbidden_places.py \
-    test_policy_rows.py test_policy_rows_ask.py
+    test_policy_rows.py test_policy_rows_ask.py test_captures.py
 # Runs when all others have left their captures.
 LAST = test_determinism.py
 FUZZERS = json yaml codec fold profile

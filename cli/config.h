@@ -32,6 +32,7 @@ struct config {
     char *const *environment; /* borrowed */
     uint64_t partitions, tick_ms, lease_ms;
     const char *prefix, *data;
+    uint64_t capture_rotate_bytes, capture_rotate_ms, capture_keep_ms, capture_keep_bytes;
     const char *redis_url; /* a secret: it may hold a password */
     const char *queue_layout, *queue_prefix;
     const char *monitor_listen; /* NULL: absent */

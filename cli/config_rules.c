@@ -83,6 +83,34 @@ static const struct key_rule key_rules[] = {
      .offset = AT(queue_prefix),
      .words = "what stands before the queue's own keys",
      .initial = ""},
+    {.section = "capture",
+     .key = "rotate_bytes",
+     .kind = KEY_NUMBER,
+     .offset = AT(capture_rotate_bytes),
+     .least = 4096,
+     .most = (uint64_t)1 << 40,
+     .initial = "268435456"},
+    {.section = "capture",
+     .key = "rotate_ms",
+     .kind = KEY_NUMBER,
+     .offset = AT(capture_rotate_ms),
+     .least = 1000,
+     .most = 86400000,
+     .initial = "600000"},
+    {.section = "capture",
+     .key = "keep_ms",
+     .kind = KEY_NUMBER,
+     .offset = AT(capture_keep_ms),
+     .least = 0,
+     .most = MS_MAX,
+     .initial = "604800000"},
+    {.section = "capture",
+     .key = "keep_bytes",
+     .kind = KEY_NUMBER,
+     .offset = AT(capture_keep_bytes),
+     .least = 0,
+     .most = (uint64_t)1 << 60,
+     .initial = "0"},
     {.section = "monitor",
      .key = "listen",
      .kind = KEY_TEXT,
@@ -93,7 +121,8 @@ static const struct key_rule key_rules[] = {
 
 #define KEY_COUNT (sizeof(key_rules) / sizeof(key_rules[0]))
 
-static const char *const sections[] = {"salvor", "redis", "queue", "policy", "services", "monitor"};
+static const char *const sections[] = {"salvor",   "redis",   "queue",  "policy",
+                                       "services", "capture", "monitor"};
 
 bool section_exists(struct span section)
 {

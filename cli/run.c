@@ -187,7 +187,10 @@ static bool open_journal(struct run *run, struct error *error)
         .data = run->config.data,
         .partition = 0,
         .snapshot_entries = JOURNAL_SNAPSHOT_ENTRIES,
-        .snapshot_ms = JOURNAL_SNAPSHOT_MS,
+        .snapshot_ms = run->config.capture_rotate_ms,
+        .rotate_bytes = run->config.capture_rotate_bytes,
+        .keep_ms = run->config.capture_keep_ms,
+        .keep_bytes = run->config.capture_keep_bytes,
     };
     run->journal = journal_open(&config, &run->state, error);
     return run->journal != NULL;

@@ -178,11 +178,12 @@ struct capture_writer *journal_new_capture(struct journal *journal, const struct
     return capture_create(journal->capture_path, &header, error);
 }
 
-/* The next one is due so many entries, or so much time, from here. */
+/* The next one is due so many entries, so much time or so many bytes from here. */
 static void count_from_here(struct journal *journal)
 {
     journal->snapshot_ordinal = journal->ordinal;
     journal->snapshot_boot_ms = clock_boot_ms();
+    journal->snapshot_size = capture_writer_size(journal->capture);
 }
 
 /* Without a snapshot a restart folds from an older one: slower, and nothing is lost. */
@@ -227,15 +228,24 @@ static bool journal_snapshot(struct journal *journal, const struct state *state,
     capture_close(journal->capture);
     journal->capture = capture;
     count_from_here(journal);
-    return journal_end(journal, state, error);
+    if (!journal_end(journal, state, error)) {
+        return false;
+    }
+    journal_remove_old(journal, state);
+    return true;
 }
 
 static bool snapshot_is_due(const struct journal *journal)
 {
+    const struct journal_config *config = &journal->config;
     uint64_t entries = journal->ordinal - journal->snapshot_ordinal;
-    return !journal->is_refolding && entries > 0 &&
-           (entries >= journal->config.snapshot_entries ||
-            clock_boot_ms() - journal->snapshot_boot_ms >= journal->config.snapshot_ms);
+    if (journal->is_refolding || entries == 0) {
+        return false;
+    }
+    uint64_t size = capture_writer_size(journal->capture) - journal->snapshot_size;
+    return entries >= config->snapshot_entries ||
+           (config->rotate_bytes > 0 && size >= config->rotate_bytes) ||
+           clock_boot_ms() - journal->snapshot_boot_ms >= config->snapshot_ms;
 }
 
 static void journal_keep_last(struct journal *journal)

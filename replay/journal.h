@@ -13,9 +13,16 @@ struct journal;
 struct journal_config {
     const char *data; /* directory; made when absent; borrowed for the life of the journal */
     uint32_t partition;
+    /* A snapshot is due, and a capture file begins with it, after so many entries, so much BOOTTIME
+     * or so many bytes of entries in the file. */
     uint64_t snapshot_entries; /* JOURNAL_SNAPSHOT_ENTRIES */
-    uint64_t snapshot_ms;      /* JOURNAL_SNAPSHOT_MS, BOOTTIME */
+    uint64_t snapshot_ms;      /* JOURNAL_SNAPSHOT_MS */
+    uint64_t rotate_bytes;     /* 0: any number */
     uint64_t snapshot_bytes;   /* no snapshot of a larger state; 0: what a capture takes */
+    /* Behind a snapshot the oldest capture files go that are too old, or while all files together
+     * are too large. What is needed from the older of the two kept snapshots on stays. */
+    uint64_t keep_ms;    /* in the stream's time; 0: for ever */
+    uint64_t keep_bytes; /* 0: any number */
 };
 
 #define JOURNAL_SNAPSHOT_ENTRIES 1000000

@@ -26,6 +26,7 @@ struct journal {
     bool has_captured;                           /* something was appended and not written out */
     uint64_t position_ordinal, position_boot_ms; /* of the last commit */
     uint64_t snapshot_ordinal, snapshot_boot_ms; /* of the last snapshot */
+    uint64_t snapshot_size;                      /* of the capture file's entries there */
     uint64_t checkpoint_ordinal, checkpoint_live_ms; /* of the last state hash taken */
     struct buffer scratch;
 };
@@ -34,6 +35,9 @@ struct journal {
 bool journal_fold(void *self, const struct entry *entry, const struct state *state,
                   const struct fold_output *output, struct error *error);
 bool journal_commit(void *self, const struct state *state, bool is_caught_up, struct error *error);
+/* Removes the capture files that are to be kept no longer; `state` was just committed. What cannot
+ * be removed is told and tried again behind the next snapshot. */
+void journal_remove_old(struct journal *journal, const struct state *state);
 /* Begins a capture file at the state, which `snapshot` encodes (empty at ordinal 0); `head`: of the
  * audit's chain there. */
 struct capture_writer *journal_new_capture(struct journal *journal, const struct state *state,

@@ -90,6 +90,11 @@ struct sha256 audit_next_head(const struct sha256 *head, const struct decision *
 bool audit_load_snapshot(struct audit *audit, uint64_t ordinal, struct audit_position *position,
                          struct buffer *state, struct error *error);
 
+/* The ordinal of the snapshot before the newest: what lies behind it may still be folded again. 0
+ * when there are not two. */
+__attribute__((warn_unused_result)) bool
+audit_older_snapshot(struct audit *audit, uint64_t *ordinal, struct error *error);
+
 /* A walk over decision rows in the order of the chain (not superseded), with ordinal above
  * `after`. */
 struct audit_cursor;

@@ -115,3 +115,17 @@ bool audit_load_snapshot(struct audit *audit, uint64_t ordinal, struct audit_pos
     statement_finish(statement);
     return is_loaded;
 }
+
+bool audit_older_snapshot(struct audit *audit, uint64_t *ordinal, struct error *error)
+{
+    struct statement *statement = statement_prepare(
+        audit->database, "SELECT ordinal FROM snapshot ORDER BY ordinal DESC LIMIT 1 OFFSET 1",
+        error);
+    if (statement == NULL) {
+        return false;
+    }
+    enum statement_next next = statement_step(statement, error);
+    *ordinal = next == STATEMENT_ROW ? statement_number(statement, 0) : 0;
+    statement_finish(statement);
+    return next == STATEMENT_ROW || next == STATEMENT_DONE;
+}

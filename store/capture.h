@@ -50,8 +50,26 @@ __attribute__((warn_unused_result)) bool capture_flush(struct capture_writer *wr
                                                        struct error *error);
 __attribute__((warn_unused_result)) bool capture_sync(struct capture_writer *writer,
                                                       struct error *error);
+/* Bytes of the file behind its header, as far as they are flushed. */
+uint64_t capture_writer_size(const struct capture_writer *writer);
 /* Drops what was not flushed; closes without syncing. Accepts NULL. */
 void capture_close(struct capture_writer *writer);
+
+/* --- keeping --- */
+/* What of a directory must stay, and what may. */
+struct capture_keep {
+    uint64_t ordinal;   /* the entries behind it stay */
+    uint64_t before_ms; /* a file whose ids all lie before it is too old; 0: none is */
+    uint64_t bytes;     /* that all files together may have; 0: any number */
+};
+typedef void (*capture_removed_fn)(void *payload, const char *name, uint64_t bytes, bool is_old);
+/* Removes whole files that are too old or too many, the oldest first, each one for good before the
+ * next, so that what is left is contiguous whenever the machine stops; `tell` hears of each. False:
+ * one could not be looked at or removed, and it and all behind it are still there. */
+__attribute__((warn_unused_result)) bool capture_remove_old(const char *directory,
+                                                            const struct capture_keep *keep,
+                                                            capture_removed_fn tell, void *payload,
+                                                            struct error *error);
 
 /* --- reading --- */
 struct capture_reader;

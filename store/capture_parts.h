@@ -38,6 +38,8 @@ enum capture_next capture_reader_enter_next(struct capture_reader *reader, struc
 /* Reads and checks the head of the frame at the reader's place, into `head` and `frame`. ENTRY: all
  * of the frame is there, its body not looked at. */
 enum capture_next capture_reader_look(struct capture_reader *reader, struct error *error);
+/* Enters the file and looks at its frame 0, the header. */
+bool capture_reader_look_at(struct capture_reader *reader, size_t index, struct error *error);
 /* Moves behind the frame looked at; `ordinal` is the caller's to move. */
 void capture_reader_pass(struct capture_reader *reader);
 bool capture_reader_is_last(const struct capture_reader *reader);

@@ -26,8 +26,7 @@ static bool is_before(const struct capture_frame *frame, const struct place *pla
                         : frame->ordinal + frame->count <= place->number;
 }
 
-/* Reads the head of the file's frame 0. */
-static bool look_at_header(struct capture_reader *reader, size_t index, struct error *error)
+bool capture_reader_look_at(struct capture_reader *reader, size_t index, struct error *error)
 {
     if (!capture_reader_enter(reader, index, error)) {
         return false;
@@ -47,7 +46,7 @@ static bool start_before(struct capture_reader *reader, const struct place *plac
     size_t low = 0, high = reader->files.count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (!look_at_header(reader, middle, error)) {
+        if (!capture_reader_look_at(reader, middle, error)) {
             return false;
         }
         bool is_reached = is_reached_from(place, &reader->frame);
@@ -145,7 +144,7 @@ static void add_sizes(const struct capture_reader *reader, struct capture_range 
 /* Goes behind the header of the file, unread. */
 static bool enter_entries(struct capture_reader *reader, size_t index, struct error *error)
 {
-    if (!look_at_header(reader, index, error)) {
+    if (!capture_reader_look_at(reader, index, error)) {
         return false;
     }
     reader->ordinal = reader->frame.ordinal;

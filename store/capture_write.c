@@ -30,6 +30,7 @@ struct capture_writer {
     int fd;
     char *path;           /* owned */
     uint64_t size;        /* of the file, up to the end of its last whole frame */
+    uint64_t header_end;  /* where its first frame of entries begins */
     uint64_t ordinal;     /* entries of the partition before those in `raw` */
     struct buffer raw;    /* content of the frame that is being filled */
     uint32_t count;       /* its entries */
@@ -110,20 +111,6 @@ static bool write_out(struct capture_writer *writer, struct error *error)
     return true;
 }
 
-static bool sync_directory(const struct capture_writer *writer, const char *directory,
-                           struct error *error)
-{
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool is_synced = fd >= 0 && fsync(fd) == 0;
-    if (!is_synced) {
-        fail(writer, "its directory cannot be synced", error);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return is_synced;
-}
-
 /* A file of this name may be replaced when it is a capture without a whole entry. */
 static bool check_replaceable(const char *path, struct error *error)
 {
@@ -170,13 +157,18 @@ static bool write_header(struct capture_writer *writer, const struct capture_hea
     if (!write_out(writer, error) || !capture_sync(writer, error)) {
         goto free_aside;
     }
+    writer->header_end = writer->size;
     if (rename(aside, writer->path) != 0) {
         fail(writer, "cannot be named", error);
         goto free_aside;
     }
-    is_written = sync_directory(writer, directory, error);
+    is_written =
+        capture_directory_sync(directory) || fail(writer, "its directory cannot be synced", error);
 
 free_aside:
+    if (!is_written) {
+        unlink(aside);
+    }
     mem_free(aside);
     return is_written;
 }
@@ -211,6 +203,7 @@ static enum capture_next find_end(struct capture_writer *writer, struct stream_i
         return CAPTURE_ERROR;
     }
     *position = capture_reader_header(reader)->position;
+    writer->header_end = capture_reader_offset(reader);
     struct entry entry;
     enum capture_next next;
     while ((next = capture_next(reader, &entry, error)) == CAPTURE_ENTRY) {
@@ -285,6 +278,11 @@ bool capture_flush(struct capture_writer *writer, struct error *error)
 bool capture_sync(struct capture_writer *writer, struct error *error)
 {
     return fdatasync(writer->fd) == 0 || fail(writer, "cannot be synced", error);
+}
+
+uint64_t capture_writer_size(const struct capture_writer *writer)
+{
+    return writer->size - writer->header_end;
 }
 
 void capture_close(struct capture_writer *writer)

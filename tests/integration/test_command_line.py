@@ -21,9 +21,10 @@ def test_usage_is_refused_with_what_is_allowed():
     check("Verbs:" in told(2), "no verb")
     check("unknown verb \"frob\"" in told(2, "frob"))
     check("salvor 0." in told(0, "--version"))
-    for verb in "run", "replay", "why", "send", "audit", "capture", "check":
-        check(f"Usage: salvor {verb}" in told(0, verb, "--help"))
-        check(re.search(r"unknown option --bogus; allowed:.* --help", told(2, verb, "--bogus")))
+    for verb in ("run", "replay", "why", "send", "audit verify", "capture inspect", "check"):
+        words = verb.split()
+        check(f"Usage: salvor {verb}" in told(0, *words, "--help"))
+        check(re.search(r"unknown option --bogus; allowed:.* --help", told(2, *words, "--bogus")))
     check("needs FILE|DIR" in told(2, "replay"))
     check("one argument too many" in told(2, "replay", "a", "b"))
     check("--batch needs N" in told(2, "replay", "a", "--batch"))
@@ -31,7 +32,9 @@ def test_usage_is_refused_with_what_is_allowed():
     check("--json takes no value" in told(2, "replay", "a", "--json=yes"))
     check("decides nothing" in told(2, "replay", "a", "--decode-only", "--decisions"))
     check("needs --audit DB" in told(2, "why", "j1"))
-    check("allowed: verify" in told(2, "audit", "sign", "x"))
+    for verb, part in ("audit", "verify"), ("capture", "inspect"):
+        check(re.search(rf"allowed:.* {part}\b", told(2, verb, "sign", "x")))
+        check(f"salvor {verb} {part}" in told(0, verb, "--help"))
     check("allowed: logfmt, json" in told(2, "run", "--log-format", "xml"))
     check("allowed: debug, info" in told(2, "run", "--log-level=loud"))
     check(re.search(r"Types: policy worker.registered .*operator.resume\ndocs/events.md",
@@ -83,7 +86,7 @@ def test_the_page_tells_every_key_and_its_example_loads():
         path = os.path.join(place.folder, "c.yaml")
         with open(path, "w", encoding="utf-8") as file:
             file.write("".join(f"{name}: {{x_y: 1}}\n" for name in
-                               ("salvor", "redis", "queue", "policy", "monitor")))
+                               ("salvor", "redis", "queue", "policy", "capture", "monitor")))
             file.write("services: {s: {x_y: 1, profile: comfyui}}\n")
         out = told(2, "run", "-c", path)
         keys = {key for line in out.splitlines() for key in line.split("allowed: ")[1].split(", ")}

@@ -89,6 +89,10 @@ static void test_config__has_defaults(void **fixture)
     assert_string_equal(config.queue_layout, "emprops");
     assert_string_equal(config.queue_prefix, "");
     assert_null(config.monitor_listen);
+    assert_int_equal(config.capture_rotate_bytes, 268435456);
+    assert_int_equal(config.capture_rotate_ms, 600000);
+    assert_int_equal(config.capture_keep_ms, 604800000);
+    assert_int_equal(config.capture_keep_bytes, 0);
     assert_int_equal(config.service_count, 0);
     struct policy safe;
     policy_preset(PRESET_SAFE, &safe);
@@ -412,6 +416,7 @@ static void test_config__names_all_problems_at_once(void **fixture)
         "  \"a b\": {profile: x}\n"
         "  c: {base: \"ftp://user:secret@x\", colour: red}\n"
         "  d: 7\n"
+        "capture: {rotate_bytes: 4095, keep_ms: a week}\n"
         "monitor: {listen: \"\"}\n",
         environment,
         "c.yaml:2: salvor.partitions: \"2\"; allowed: 1\n"
@@ -420,7 +425,7 @@ static void test_config__names_all_problems_at_once(void **fixture)
         "c.yaml:4: salvor.lease_ms: \"fast\"; allowed: a whole number from 100 to 600000\n"
         "c.yaml:5: salvor.prefix: \"a b\"; allowed: 1 to 64 letters, digits, '-', '_' and '.'\n"
         "c.yaml:6: sallvor: unknown section; allowed: salvor, redis, queue, policy, services, "
-        "monitor\n"
+        "capture, monitor\n"
         "c.yaml:7: queue: allowed: keys with values\n"
         "c.yaml:9: policy.preset: \"harsh\"; allowed: safe, seed\n"
         "c.yaml:10: policy.on_running: \"stop\"; allowed: wait, requeue, cancel\n"
@@ -437,7 +442,10 @@ static void test_config__names_all_problems_at_once(void **fixture)
         "c.yaml:17: services.c.profile: is missing\n"
         "c.yaml:18: d: allowed: keys with values\n"
         "c.yaml:18: services.d.profile: is missing\n"
-        "c.yaml:19: monitor.listen: \"\"; allowed: host:port\n"
+        "c.yaml:19: capture.rotate_bytes: \"4095\"; allowed: a whole number from 4096 to "
+        "1099511627776\n"
+        "c.yaml:19: capture.keep_ms: \"a week\"; allowed: a whole number from 0 to 31536000000000\n"
+        "c.yaml:20: monitor.listen: \"\"; allowed: host:port\n"
         "SALVOR_QUEUE_LAYOUT: queue.layout: \"mine\"; allowed: emprops\n");
 }
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ * Which capture files a journal keeps. */
+#include "base/log.h"
+#include "replay/journal_parts.h"
+
+/* The ids of the stream give order and may be made by anybody: one far ahead must not make
+ * everything old. So the time is the earlier one of the last id's and the last tick's, which the
+ * leader alone appends; without a tick nothing is old. */
+static uint64_t stream_ms(const struct state *state)
+{
+    struct state_summary summary = state_summary(state);
+    return summary.position.ms < summary.last_tick_wall_ms ? summary.position.ms
+                                                           : summary.last_tick_wall_ms;
+}
+
+static void tell_removed(void *payload, const char *name, uint64_t bytes, bool is_old)
+{
+    const struct journal *journal = payload;
+    log_fact(LOG_INFO, "capture_removed", "partition", log_number(journal->config.partition),
+             "file", name, "bytes", log_number(bytes), "key",
+             is_old ? "capture.keep_ms" : "capture.keep_bytes", NULL);
+}
+
+void journal_remove_old(struct journal *journal, const struct state *state)
+{
+    const struct journal_config *config = &journal->config;
+    uint64_t now_ms = stream_ms(state);
+    struct capture_keep keep = {.bytes = config->keep_bytes};
+    struct error error = {0};
+    if (config->keep_ms > 0 && now_ms > config->keep_ms) {
+        keep.before_ms = now_ms - config->keep_ms;
+    }
+    if (keep.bytes == 0 && keep.before_ms == 0) {
+        return;
+    }
+    if (!audit_older_snapshot(journal->audit, &keep.ordinal, &error) ||
+        !capture_remove_old(journal->capture_path, &keep, tell_removed, journal, &error)) {
+        log_fact(LOG_WARNING, "capture_not_removed", "partition", log_number(config->partition),
+                 "problem", error.message, NULL);
+    }
+}
