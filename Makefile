@@ -49,7 +49,7 @@ TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list policy \
     policy_services snapshot table timers
 TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_faults audit_readers audit_tamper
-TESTS_REPLAY = loop journal journal_keep why
+TESTS_REPLAY = capture_flip loop journal journal_keep why
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
     engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \
