@@ -67,7 +67,7 @@ INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py tes
     test_policy_rows.py test_policy_rows_ask.py test_captures.py
 # Runs when all others have left their captures.
 LAST = test_determinism.py
-FUZZERS = json yaml codec fold profile
+FUZZERS = json yaml codec fold profile capture
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
 TEST_PROGRAMS = tools/scenario tools/situations tools/fold_stream tools/decode_stream tools/replay_abroad \
     tools/make_audit bench/bench bench/questions fleet/comfy_service fleet/fleet

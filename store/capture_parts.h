@@ -18,7 +18,7 @@ struct capture_reader {
     struct buffer header_raw;
     char head[CAPTURE_HEAD_SIZE]; /* of the frame that was looked at last */
     struct capture_frame frame;   /* what it says */
-    struct ZSTD_DCtx_s *context;  /* owned */
+    struct ZSTD_DCtx_s *context;  /* owned; NULL while only heads are looked at */
     struct buffer body;           /* of the frame being loaded */
     struct buffer raw;            /* its content */
     struct reader entries;        /* walks `raw` */
@@ -27,7 +27,7 @@ struct capture_reader {
     struct error failure; /* once reading failed, every later call fails alike */
 };
 
-/* Lists the files of `path` and opens none. NULL on error. */
+/* Lists the files of `path` and opens none: enough to look at heads. NULL on error. */
 struct capture_reader *capture_reader_make(const char *path, struct error *error);
 /* Opens the file and checks its prelude: the reader stands before its frame 0. */
 bool capture_reader_enter(struct capture_reader *reader, size_t index, struct error *error);

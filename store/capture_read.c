@@ -143,16 +143,21 @@ static enum capture_next load_frame(struct capture_reader *reader, struct error 
     if (next != CAPTURE_ENTRY) {
         return next;
     }
+    CHECK(reader->context != NULL);
+    /* Room is made for what both the head and zstd's own header promise. */
     uint32_t raw_size = reader->frame.raw_size;
+    const struct buffer *body = &reader->body;
     buffer_reset(&reader->raw);
-    char *raw = buffer_reserve(&reader->raw, raw_size);
-    size_t size =
-        ZSTD_decompressDCtx(reader->context, raw, raw_size, reader->body.data, reader->body.size);
-    if (ZSTD_isError(size) || size != raw_size) {
-        return damaged(reader, error, "the frame's content cannot be decompressed");
+    if (ZSTD_getFrameContentSize(body->data, body->size) == raw_size) {
+        char *raw = buffer_reserve(&reader->raw, raw_size);
+        reader->raw.size =
+            ZSTD_decompressDCtx(reader->context, raw, raw_size, body->data, body->size);
+        if (reader->raw.size == raw_size) {
+            return CAPTURE_ENTRY;
+        }
     }
-    reader->raw.size = size;
-    return CAPTURE_ENTRY;
+    buffer_reset(&reader->raw);
+    return damaged(reader, error, "the frame's content cannot be decompressed");
 }
 
 bool capture_reader_enter(struct capture_reader *reader, size_t index, struct error *error)
@@ -218,8 +223,6 @@ struct capture_reader *capture_reader_make(const char *path, struct error *error
 {
     struct capture_reader *reader = mem_zero(sizeof(*reader));
     reader->fd = -1;
-    reader->context = ZSTD_createDCtx();
-    CHECK(reader->context != NULL);
     struct stat status;
     if (stat(path, &status) != 0) {
         error_set(error, ERROR_IO, "%s: cannot be opened: %s", path, strerror(errno));
@@ -247,6 +250,8 @@ struct capture_reader *capture_open(const char *path, struct error *error)
     if (reader == NULL) {
         return NULL;
     }
+    reader->context = ZSTD_createDCtx();
+    CHECK(reader->context != NULL);
     bool is_started = capture_reader_start(reader, 0, error);
     while (!is_started && reader->is_gone && reader->files.count > 1) {
         capture_files_drop(&reader->files, 1);
