@@ -230,6 +230,47 @@ static void test_policy_text__tells_each_difference_once(void **fixture)
     policy_text_fini(&new_text);
 }
 
+static void check_brief(const struct policy *policy, const char *expected)
+{
+    struct policy_text text = policy_text_make(policy);
+    struct buffer line = {0};
+    policy_text_put_brief(&line, buffer_span(&text.text));
+    buffer_put_byte(&line, '\0');
+    assert_string_equal(line.data, expected);
+    buffer_fini(&line);
+    policy_text_fini(&text);
+}
+
+static void test_policy_text__is_told_in_one_line(void **fixture)
+{
+    (void)fixture;
+    struct policy policy;
+    policy_preset(PRESET_SAFE, &policy);
+    check_brief(&policy, "safe");
+    policy.value[POLICY_EFFECTS] = EFFECTS_OBSERVE;
+    assert_true(policy_set_service(&policy, SPAN("a"), POLICY_ASK_LIMIT, 1));
+    check_brief(&policy, "safe, but effects=observe service.a.ask_limit=1");
+    policy_preset(PRESET_SEED, &policy);
+    check_brief(&policy, "seed");
+    policy.value[POLICY_MAX_RETRIES] = 9;
+    check_brief(&policy, "seed, but max_retries=9");
+    char name[] = "s0";
+    for (; name[1] < '7'; name[1]++) {
+        assert_true(policy_set_service(&policy, span_of(name), POLICY_MAX_RETRIES, 1));
+    }
+    check_brief(&policy,
+                "seed, but max_retries=9 service.s0.max_retries=1 service.s1.max_retries=1 "
+                "service.s2.max_retries=1 service.s3.max_retries=1 "
+                "service.s4.max_retries=1 and 2 more");
+    struct buffer line = {0};
+    policy_text_put_brief(&line, SPAN_NONE);
+    assert_true(span_is(buffer_span(&line), "none yet: safe, and nothing is touched"));
+    buffer_reset(&line);
+    policy_text_put_brief(&line, SPAN("\x1b[2J=1\n")); /* only a hostile capture holds such a key */
+    assert_null(memchr(line.data, '\x1b', line.size));
+    buffer_fini(&line);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_policy_text__lists_the_keys_where_one_is_unknown),
         cmocka_unit_test(test_policy_text__says_that_there_are_too_many_services),
         cmocka_unit_test(test_policy_text__tells_each_difference_once),
+        cmocka_unit_test(test_policy_text__is_told_in_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
