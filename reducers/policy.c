@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
-#include "base/hash.h"
+#include "reducers/lot.h"
 
 #define SERVICE_PREFIX   "service."
 #define VOLATILE_SUFFIX  ".volatile"
@@ -110,7 +110,7 @@ bool policy_applies(const struct policy *policy)
 
 bool policy_is_rolled_out(uint64_t percent, struct span job)
 {
-    return percent >= 100 || hash_bytes(job) % 100 < percent;
+    return percent >= 100 || job_lot(job) < percent;
 }
 
 struct policy_facts policy_facts(const struct policy *policy, struct span service)

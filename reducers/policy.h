@@ -106,8 +106,8 @@ void policy_preset(enum policy_preset preset, struct policy *out);
 uint64_t policy_value(const struct policy *policy, struct span service, enum policy_key key);
 /* True when effects on the queue may be carried out, for one service at least. */
 bool policy_applies(const struct policy *policy);
-/* True when a roll-out to so many percent of all jobs includes this one, by a stable hash of its
- * id: whoever is in at a percentage is in at every higher one. */
+/* True when a roll-out to so many percent of all jobs includes this one, by its lot: whoever is in
+ * at a percentage is in at every higher one. */
 bool policy_is_rolled_out(uint64_t percent, struct span job);
 /* All false and 0 when the policy does not know the service. */
 struct policy_facts policy_facts(const struct policy *policy, struct span service);

@@ -5,9 +5,10 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "reducers/lot.h"
 
 /* Doubles with each loss or failure up to its maximum; between half and the whole of it by a stable
- * hash of job and attempt, so that jobs lost together do not come back together. */
+ * hash of lot and attempt, so that jobs lost together do not come back together. */
 static uint64_t backoff_ms(const struct job_verdict *verdict, const struct context *context)
 {
     const struct job_core *after = &verdict->after;
@@ -18,7 +19,7 @@ static uint64_t backoff_ms(const struct job_verdict *verdict, const struct conte
         delay = delay * 2 < most ? delay * 2 : most;
     }
     uint64_t half = delay / 2;
-    return half + hash_number(hash_bytes(verdict->job), after->attempt) % (delay - half + 1);
+    return half + hash_number(job_lot(verdict->job), after->attempt) % (delay - half + 1);
 }
 
 static uint64_t max_retries_of(const struct job_verdict *verdict, const struct context *context)
