@@ -19,11 +19,13 @@
 #define SNAPSHOT_MARK    'S'
 #define SNAPSHOT_VERSION 2
 
-/* Exactly one of the two is set. */
+/* Exactly one of the first two is set. */
 struct walk {
     struct buffer *out; /* borrowed: writing */
     struct reader *in;  /* borrowed: reading */
     bool is_bad;        /* what was read cannot be a state */
+    state_map_fn map;   /* writing: what stands for each text; NULL: itself */
+    void *payload;      /* of `map` */
 };
 
 static void walk_number(struct walk *walk, uint64_t *number)
@@ -56,21 +58,47 @@ static void walk_id(struct walk *walk, struct stream_id *id)
     walk_number(walk, &id->seq);
 }
 
-/* An owned text: written, or replaced by what is read. */
-static void walk_text(struct walk *walk, struct span *text)
+static struct span mapped(const struct walk *walk, enum event_field field, struct span text)
+{
+    bool is_mapped = walk->map != NULL && text.size > 0;
+    return is_mapped ? walk->map(walk->payload, field, text) : text;
+}
+
+/* A producer's `id` is kept behind its worker's and a line feed. */
+static void put_producer_id(struct walk *walk, struct span id)
+{
+    struct buffer key = {0};
+    buffer_put_span(&key, mapped(walk, FIELD_WORKER, span_cut(&id, '\n')));
+    buffer_put_byte(&key, '\n');
+    buffer_put_span(&key, mapped(walk, FIELD_ID, id));
+    buffer_put_sized(walk->out, buffer_span(&key));
+    buffer_fini(&key);
+}
+
+static void put_text(struct walk *walk, enum event_field field, struct span text)
+{
+    if (field == FIELD_ID && walk->map != NULL) {
+        put_producer_id(walk, text);
+    } else {
+        buffer_put_sized(walk->out, mapped(walk, field, text));
+    }
+}
+
+/* An owned text, the value of such a field once: written, or replaced by what is read. */
+static void walk_text(struct walk *walk, enum event_field field, struct span *text)
 {
     if (walk->out != NULL) {
-        buffer_put_sized(walk->out, *text);
+        put_text(walk, field, *text);
     } else {
         state_keep(text, reader_sized(walk->in));
     }
 }
 
 /* A borrowed text: written, or lent by the bytes that are read. */
-static void walk_key(struct walk *walk, struct span *key)
+static void walk_key(struct walk *walk, enum event_field field, struct span *key)
 {
     if (walk->out != NULL) {
-        buffer_put_sized(walk->out, *key);
+        put_text(walk, field, *key);
     } else {
         *key = reader_sized(walk->in);
     }
@@ -86,8 +114,8 @@ static void walk_key(struct walk *walk, struct span *key)
 static void walk_policy(struct walk *walk, struct state *state)
 {
     /* The text of the policy in force tells its values; before the first there are the defaults. */
-    walk_text(walk, &state->policy_text);
-    walk_text(walk, &state->policy_hash);
+    walk_text(walk, FIELD_TEXT, &state->policy_text);
+    walk_text(walk, FIELD_HASH, &state->policy_hash);
     walk_flag(walk, &state->has_file_policy);
     struct span bad;
     if (walk->in != NULL && state->policy_hash.size > 0 &&
@@ -102,7 +130,7 @@ static void walk_scalars(struct walk *walk, struct state *state)
     walk_number(walk, &state->timeline);
     walk_number(walk, &state->epoch);
     walk_number(walk, &state->ordinal);
-    walk_text(walk, &state->owner);
+    walk_text(walk, FIELD_OWNER, &state->owner);
     walk_id(walk, &state->position);
     walk_number(walk, &state->liveness_ms);
     walk_number(walk, &state->deadline_ms);
@@ -168,16 +196,22 @@ static void walk_job_core(struct walk *walk, struct job_core *core)
     }
 }
 
-/* The key and arrival of each entity stand before it; reading adds the entity through `add`. */
 typedef void *(*add_fn)(struct state *state, struct span key);
 
+/* What a walk must know of a table. */
+struct table_rule {
+    enum event_field key; /* the field that their keys once were the value of */
+    add_fn add;           /* reading adds them through it */
+};
+
+/* The key and arrival of each entity stand before it. */
 static void *walk_entity(struct walk *walk, struct state *state, struct table *table, void *entity,
-                         add_fn add)
+                         const struct table_rule *rule)
 {
     struct table_node *node = entity;
     struct span key = node == NULL ? SPAN_NONE : node->key;
     uint64_t arrival = node == NULL ? 0 : node->arrival;
-    walk_key(walk, &key);
+    walk_key(walk, rule->key, &key);
     walk_number(walk, &arrival);
     if (walk->out != NULL) {
         return entity;
@@ -188,7 +222,7 @@ static void *walk_entity(struct walk *walk, struct state *state, struct table *t
     }
     uint64_t next_arrival = state->next_arrival;
     state->next_arrival = arrival;
-    entity = add(state, key);
+    entity = rule->add(state, key);
     state->next_arrival = next_arrival;
     return entity;
 }
@@ -218,43 +252,62 @@ static void *add_policy_owner(struct state *state, struct span key)
     return table_add(&state->policy_owners, key, state->next_arrival);
 }
 
+static const struct table_rule jobs_rule = {FIELD_JOB, add_job};
+static const struct table_rule workers_rule = {FIELD_WORKER, add_worker};
+static const struct table_rule effects_rule = {FIELD_EFFECT, add_effect};
+static const struct table_rule producer_ids_rule = {FIELD_ID, add_producer_id};
+static const struct table_rule policy_owners_rule = {FIELD_OWNER, add_policy_owner};
+
+static const enum event_field job_text_fields[JOB_TEXT_COUNT] = {
+    [JOB_TEXT_SERVICE] = FIELD_SERVICE,
+    [JOB_TEXT_TRACE] = FIELD_TRACE,
+    [JOB_TEXT_CLAIM] = FIELD_CLAIM,
+    [JOB_TEXT_SERVICE_JOB] = FIELD_SERVICE_JOB,
+    [JOB_TEXT_TAG] = FIELD_TAG,
+    [JOB_TEXT_STATUS_URL] = FIELD_STATUS_URL,
+    [JOB_TEXT_CANCEL_URL] = FIELD_CANCEL_URL,
+    [JOB_TEXT_RESULT_URL] = FIELD_RESULT_URL,
+    [JOB_TEXT_RESULT] = FIELD_RESULT,
+    [JOB_TEXT_ERROR] = FIELD_ERROR,
+};
+
 static void walk_job(struct walk *walk, struct job *job)
 {
     walk_job_core(walk, &job->core);
     for (enum job_text text = 0; text < JOB_TEXT_COUNT; text++) {
-        walk_text(walk, &job->text[text]);
+        walk_text(walk, job_text_fields[text], &job->text[text]);
     }
 }
 
 static void walk_worker(struct walk *walk, struct worker *worker)
 {
     walk_worker_core(walk, &worker->core);
-    walk_text(walk, &worker->services);
+    walk_text(walk, FIELD_SERVICES, &worker->services);
 }
 
 static void walk_effect(struct walk *walk, struct effect *effect)
 {
     WALK_ENUM(walk, effect->kind, EFFECT_KIND_COUNT);
     walk_number(walk, &effect->attempt);
-    walk_text(walk, &effect->job);
-    walk_text(walk, &effect->worker);
+    walk_text(walk, FIELD_JOB, &effect->job);
+    walk_text(walk, FIELD_WORKER, &effect->worker);
     WALK_ENUM(walk, effect->reason, REASON_COUNT);
     walk_flag(walk, &effect->is_withdrawn);
 }
 
 /* Writing: the next of the table. Reading: one more of those that were counted. */
-#define WALK_TABLE(walk, state, table, type, add, each)                            \
-    do {                                                                           \
-        uint64_t count_ = (table)->arrivals.count;                                 \
-        walk_number((walk), &count_);                                              \
-        type *entity_ = (walk)->out != NULL ? table_oldest(table) : NULL;          \
-        for (uint64_t i_ = 0; i_ < count_ && !is_broken(walk); i_++) {             \
-            type *walked_ = walk_entity((walk), (state), (table), entity_, (add)); \
-            if (walked_ != NULL) {                                                 \
-                each;                                                              \
-            }                                                                      \
-            entity_ = (walk)->out != NULL ? table_next(entity_) : NULL;            \
-        }                                                                          \
+#define WALK_TABLE(walk, state, table, type, rule, each)                            \
+    do {                                                                            \
+        uint64_t count_ = (table)->arrivals.count;                                  \
+        walk_number((walk), &count_);                                               \
+        type *entity_ = (walk)->out != NULL ? table_oldest(table) : NULL;           \
+        for (uint64_t i_ = 0; i_ < count_ && !is_broken(walk); i_++) {              \
+            type *walked_ = walk_entity((walk), (state), (table), entity_, (rule)); \
+            if (walked_ != NULL) {                                                  \
+                each;                                                               \
+            }                                                                       \
+            entity_ = (walk)->out != NULL ? table_next(entity_) : NULL;             \
+        }                                                                           \
     } while (0)
 
 static bool is_broken(const struct walk *walk)
@@ -264,17 +317,19 @@ static bool is_broken(const struct walk *walk)
 
 static void walk_tables(struct walk *walk, struct state *state)
 {
-    WALK_TABLE(walk, state, &state->workers, struct worker, add_worker, walk_worker(walk, walked_));
-    WALK_TABLE(walk, state, &state->jobs, struct job, add_job, walk_job(walk, walked_));
-    WALK_TABLE(walk, state, &state->effects, struct effect, add_effect, walk_effect(walk, walked_));
-    WALK_TABLE(walk, state, &state->producer_ids, struct table_node, add_producer_id, (void)0);
-    WALK_TABLE(walk, state, &state->policy_owners, struct policy_owner, add_policy_owner,
-               walk_text(walk, &walked_->hash));
+    WALK_TABLE(walk, state, &state->workers, struct worker, &workers_rule,
+               walk_worker(walk, walked_));
+    WALK_TABLE(walk, state, &state->jobs, struct job, &jobs_rule, walk_job(walk, walked_));
+    WALK_TABLE(walk, state, &state->effects, struct effect, &effects_rule,
+               walk_effect(walk, walked_));
+    WALK_TABLE(walk, state, &state->producer_ids, struct table_node, &producer_ids_rule, (void)0);
+    WALK_TABLE(walk, state, &state->policy_owners, struct policy_owner, &policy_owners_rule,
+               walk_text(walk, FIELD_HASH, &walked_->hash));
 }
 
 /* A list of entities of `table`, by key; reading links them in this order. */
 static void walk_list(struct walk *walk, struct list *list, const struct table *table,
-                      size_t link_offset)
+                      const struct table_rule *rule, size_t link_offset)
 {
     uint64_t count = list->count;
     walk_number(walk, &count);
@@ -285,7 +340,7 @@ static void walk_list(struct walk *walk, struct list *list, const struct table *
             key = ((struct table_node *)(void *)((char *)link - link_offset))->key;
             link = link->next;
         }
-        walk_key(walk, &key);
+        walk_key(walk, rule->key, &key);
         if (walk->in == NULL) {
             continue;
         }
@@ -304,22 +359,31 @@ static void walk_lists(struct walk *walk, struct state *state)
 {
     for (struct worker *worker = table_oldest(&state->workers); worker && !is_broken(walk);
          worker = table_next(worker)) {
-        walk_list(walk, &worker->jobs, &state->jobs, offsetof(struct job, held));
+        walk_list(walk, &worker->jobs, &state->jobs, &jobs_rule, offsetof(struct job, held));
         for (struct link *link = worker->jobs.first; walk->in != NULL && link; link = link->next) {
             LINK_ELEMENT(link, struct job, held)->holder = worker;
         }
     }
-    walk_list(walk, &state->finished, &state->jobs, offsetof(struct job, finished));
-    walk_list(walk, &state->gone, &state->workers, offsetof(struct worker, gone));
-    walk_list(walk, &state->withdrawn, &state->effects, offsetof(struct effect, withdrawn));
-    walk_list(walk, &state->fallen, &state->workers, offsetof(struct worker, fallen));
-    walk_list(walk, &state->waiting, &state->jobs, offsetof(struct job, waiting));
-    walk_list(walk, &state->unfreed, &state->workers, offsetof(struct worker, unfreed));
+    walk_list(walk, &state->finished, &state->jobs, &jobs_rule, offsetof(struct job, finished));
+    walk_list(walk, &state->gone, &state->workers, &workers_rule, offsetof(struct worker, gone));
+    walk_list(walk, &state->withdrawn, &state->effects, &effects_rule,
+              offsetof(struct effect, withdrawn));
+    walk_list(walk, &state->fallen, &state->workers, &workers_rule,
+              offsetof(struct worker, fallen));
+    walk_list(walk, &state->waiting, &state->jobs, &jobs_rule, offsetof(struct job, waiting));
+    walk_list(walk, &state->unfreed, &state->workers, &workers_rule,
+              offsetof(struct worker, unfreed));
 }
 
 void state_encode(const struct state *state, struct buffer *buffer)
 {
-    struct walk walk = {.out = buffer};
+    state_encode_mapped(state, NULL, NULL, buffer);
+}
+
+void state_encode_mapped(const struct state *state, state_map_fn map, void *payload,
+                         struct buffer *buffer)
+{
+    struct walk walk = {.out = buffer, .map = map, .payload = payload};
     buffer_put_byte(buffer, SNAPSHOT_MARK);
     buffer_put_varint(buffer, SNAPSHOT_VERSION);
     /* A writing walk changes nothing. */

@@ -17,6 +17,14 @@ void state_destroy(struct state *state);
  * timeline, ordinal; nothing of one instance. Equal states give equal bytes, whatever way they came
  * about; the state hash is the SHA-256 of these bytes. */
 void state_encode(const struct state *state, struct buffer *buffer);
+/* What stands for a text of the state: the value that the event field once had, borrowed until the
+ * next call. Empty texts are not asked about. */
+typedef struct span (*state_map_fn)(void *payload, enum event_field field, struct span text);
+/* The same bytes with every text replaced by what `map` gives for it. A map that gives equal ids
+ * for equal ids, others for others, and nothing of a policy anew makes them those of a state again.
+ */
+void state_encode_mapped(const struct state *state, state_map_fn map, void *payload,
+                         struct buffer *buffer);
 /* Result: the state that state_encode wrote, or NULL when the bytes are not such a state. The
  * caller owns it. */
 struct state *state_decode(struct span bytes);
