@@ -31,7 +31,8 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpa
     table timers verdict words
 STORE = audit audit_policy audit_read audit_schema audit_snapshot audit_verify audit_write \
     capture_files capture_format capture_keep capture_read capture_seek capture_write database
-REPLAY = capture_source compare journal journal_keep journal_open loop owner place record replay why why_json why_text
+REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare journal journal_keep journal_open \
+    loop owner place pseudonyms record replay why why_json why_text
 STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
     survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
@@ -49,7 +50,7 @@ TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list lot policy \
     policy_services snapshot table timers
 TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_faults audit_readers audit_tamper
-TESTS_REPLAY = capture_flip loop journal journal_keep why
+TESTS_REPLAY = anonymize anonymize_proof capture_flip loop journal journal_keep pseudonyms why
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
     engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \
@@ -57,7 +58,7 @@ TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_an
 TESTS_CLI = config place policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows \
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
-    comfy_jobs scenario_play bench_place scripted_service live_scene
+    comfy_jobs busy_stream scenario_play bench_place scripted_service live_scene
 INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh \
     test_audit_doc.sh test_command_line.py test_rescue.py test_readme.py test_outage.py \
     test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \

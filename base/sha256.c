@@ -42,6 +42,25 @@ struct sha256 sha256_chain(const struct sha256 *head, struct span span)
     return digest_of((struct span){(const char *)head->bytes, sizeof(head->bytes)}, span);
 }
 
+struct sha256 sha256_hmac(struct span key, struct span text)
+{
+    enum { BLOCK_SIZE = 64, INNER = 0x36, OUTER = 0x5c };
+    char inner[BLOCK_SIZE] = {0}, outer[BLOCK_SIZE];
+    struct sha256 digest = sha256_of(key);
+    bool is_short = key.size <= BLOCK_SIZE;
+    if (key.size > 0) {
+        memcpy(inner, is_short ? key.data : (const char *)digest.bytes,
+               is_short ? key.size : SHA256_SIZE);
+    }
+    for (size_t index = 0; index < BLOCK_SIZE; index++) {
+        outer[index] = (char)(inner[index] ^ OUTER);
+        inner[index] = (char)(inner[index] ^ INNER);
+    }
+    digest = digest_of((struct span){inner, BLOCK_SIZE}, text);
+    return digest_of((struct span){outer, BLOCK_SIZE},
+                     (struct span){(const char *)digest.bytes, SHA256_SIZE});
+}
+
 struct sha256_text sha256_text(const struct sha256 *digest)
 {
     static const char digits[] = "0123456789abcdef";

@@ -15,6 +15,28 @@ struct capture_source capture_source_init(struct capture_reader *reader, uint32_
     };
 }
 
+struct state *capture_state(const struct capture_header *header, struct error *error)
+{
+    if (header->snapshot.size == 0) {
+        if (header->ordinal > 0) {
+            error_set(error, ERROR_CORRUPT, "begins at ordinal %" PRIu64 " without a snapshot",
+                      header->ordinal);
+            return NULL;
+        }
+        return state_create(header->partition);
+    }
+    struct state *state = state_decode(header->snapshot);
+    if (state != NULL && state_summary(state).ordinal != header->ordinal) {
+        state_destroy(state);
+        state = NULL;
+    }
+    if (state == NULL) {
+        error_set(error, ERROR_CORRUPT, "its snapshot is not the state at ordinal %" PRIu64,
+                  header->ordinal);
+    }
+    return state;
+}
+
 static enum source_next source_read(void *self, const struct state *state, struct batch *batch,
                                     struct error *error)
 {

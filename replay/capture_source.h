@@ -6,6 +6,10 @@
 #include "replay/loop.h"
 #include "store/capture.h"
 
+/* Result: the state that the header tells, from zero where it has no snapshot; the caller owns it.
+ * NULL with ERROR_CORRUPT when that is not the state at its ordinal. */
+struct state *capture_state(const struct capture_header *header, struct error *error);
+
 struct capture_source {
     struct capture_reader *reader; /* borrowed */
     uint32_t batch_size;           /* entries a read, at least 1 */

@@ -29,28 +29,6 @@ static bool tally_fold(void *self, const struct entry *entry, const struct state
     return true;
 }
 
-static struct state *replay_state(const struct capture_header *header, struct error *error)
-{
-    if (header->snapshot.size == 0) {
-        if (header->ordinal > 0) {
-            error_set(error, ERROR_CORRUPT, "begins at ordinal %" PRIu64 " without a snapshot",
-                      header->ordinal);
-            return NULL;
-        }
-        return state_create(header->partition);
-    }
-    struct state *state = state_decode(header->snapshot);
-    if (state != NULL && state_summary(state).ordinal != header->ordinal) {
-        state_destroy(state);
-        state = NULL;
-    }
-    if (state == NULL) {
-        error_set(error, ERROR_CORRUPT, "its snapshot is not the state at ordinal %" PRIu64,
-                  header->ordinal);
-    }
-    return state;
-}
-
 static bool replay_open_audit(const struct replay_config *config, struct replay_report *report,
                               struct error *error)
 {
@@ -79,7 +57,7 @@ static void replay_finish(struct replay_report *report, const struct state *stat
 static bool replay_fold(const struct replay_config *config, struct replay_report *report,
                         struct capture_reader *reader, struct error *error)
 {
-    struct state *state = replay_state(capture_reader_header(reader), error);
+    struct state *state = capture_state(capture_reader_header(reader), error);
     if (state == NULL) {
         return error_wrap(error, "%s", config->capture);
     }

@@ -5,17 +5,14 @@
 
 #define PAIRS_MAX 32
 
-static void fold_pairs(struct history *history, const struct span *names, const struct span *values,
-                       uint32_t count)
+static void fold_raw(struct history *history, struct buffer *raw)
 {
-    struct buffer raw = {0};
-    codec_put_raw(&raw, names, values, count);
-    struct entry entry = {.id = {++history->entry_count, 0}, .raw = buffer_span(&raw)};
+    struct entry entry = {.id = {++history->entry_count, 0}, .raw = buffer_span(raw)};
     fold_entry(history->state, &entry, &history->output);
-    buffer_fini(&raw);
+    buffer_fini(raw);
 }
 
-void history_fold(struct history *history, const char *line)
+void history_put_raw(struct buffer *raw, const char *line)
 {
     struct span names[PAIRS_MAX], values[PAIRS_MAX];
     struct span rest = span_of(line);
@@ -28,14 +25,23 @@ void history_fold(struct history *history, const char *line)
         names[count] = span_cut(&values[count], '=');
         count++;
     }
-    fold_pairs(history, names, values, count);
+    codec_put_raw(raw, names, values, count);
+}
+
+void history_fold(struct history *history, const char *line)
+{
+    struct buffer raw = {0};
+    history_put_raw(&raw, line);
+    fold_raw(history, &raw);
 }
 
 void history_policy(struct history *history, const char *text)
 {
     const struct span names[] = {SPAN("type"), SPAN("text"), SPAN("origin"), SPAN("hash")};
     const struct span values[] = {SPAN("policy"), span_of(text), SPAN("operator"), SPAN("cafe")};
-    fold_pairs(history, names, values, sizeof names / sizeof names[0]);
+    struct buffer raw = {0};
+    codec_put_raw(&raw, names, values, sizeof names / sizeof names[0]);
+    fold_raw(history, &raw);
     CHECK(history->output.is_policy_new);
 }
 

@@ -13,7 +13,9 @@ struct history {
     uint64_t entry_count; /* the n-th entry has the id n-0 */
 };
 
-/* Folds `type key=value …`, values without blanks; a leader's event needs its owner and epoch. */
+/* Appends the raw form of `type key=value …`, values without blanks. */
+void history_put_raw(struct buffer *raw, const char *line);
+/* Folds such a line; a leader's event needs its owner and epoch. */
 void history_fold(struct history *history, const char *line);
 /* An epoch of owner `leader`, number 1, and a policy of origin `operator` with this text. */
 void history_begin(struct history *history, const char *policy_text);

@@ -38,11 +38,31 @@ static void test_sha256__chain_is_the_digest_of_both(void **fixture)
     assert_false(sha256_equal(&linked, &head));
 }
 
+/* Examples 1, 2 and 6 of RFC 4231. */
+static void test_sha256__known_hmacs(void **fixture)
+{
+    (void)fixture;
+    char key[131];
+    memset(key, 0x0b, 20);
+    struct sha256 digest = sha256_hmac((struct span){key, 20}, SPAN("Hi There"));
+    assert_string_equal(sha256_text(&digest).text,
+                        "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    digest = sha256_hmac(SPAN("Jefe"), SPAN("what do ya want for nothing?"));
+    assert_string_equal(sha256_text(&digest).text,
+                        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof(key));
+    digest = sha256_hmac((struct span){key, sizeof(key)},
+                         SPAN("Test Using Larger Than Block-Size Key - Hash Key First"));
+    assert_string_equal(sha256_text(&digest).text,
+                        "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256__known_digests),
         cmocka_unit_test(test_sha256__chain_is_the_digest_of_both),
+        cmocka_unit_test(test_sha256__known_hmacs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
