@@ -38,7 +38,7 @@ STREAM = dispatch duty lead live live_sink names patience queue reader redis red
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
     engine_task engine_variant lookup profile profile_request question question_cancel \
     question_status rule_parse rules secret service service_check shipped template transport
-CLI = audit capture capture_inspect check check_data check_report check_services config config_policy config_rules \
+CLI = audit capture capture_anonymize capture_inspect check check_data check_report check_services config config_policy config_rules \
     config_secret config_services interrupt main place policy_in_force policy_text progress replay_verb run \
     send send_policy send_wait services tell verb why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
@@ -65,7 +65,7 @@ INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py tes
     test_check.py test_words_doc.py test_demo.sh test_policy.py test_rclone.py test_mass_loss.py \
     test_comfyui.py \
     test_hostile_services.py test_three_services.py test_tokens.py test_forbidden_places.py \
-    test_policy_rows.py test_policy_rows_ask.py test_captures.py
+    test_policy_rows.py test_policy_rows_ask.py test_captures.py test_anonymize.py
 # Runs when all others have left their captures.
 LAST = test_determinism.py
 FUZZERS = json yaml codec fold profile capture

@@ -5,6 +5,6 @@
 
 #include "cli/verb.h"
 
-extern const struct verb verb_capture_inspect;
+extern const struct verb verb_capture_inspect, verb_capture_anonymize;
 
 #endif

@@ -19,7 +19,7 @@
 #include "tests/lib/folder.h"
 
 #define KEY     SPAN("sixteen bytes do")
-#define ENTRIES 3000
+#define ENTRIES 1600
 
 struct scene {
     char *before, *out; /* folders; `out` may not be there */
@@ -331,10 +331,10 @@ static void test_anonymize_proof__what_is_stopped_or_not_proved_leaves_nothing(v
     write_busy(scene);
     assert_fails(&config, ERROR_STOPPED); /* while it is written */
     assert_nothing_left(scene);
-    deed.at = 5000;
+    deed.at = 3000;
     assert_fails(&config, ERROR_STOPPED); /* while it is proved */
     assert_nothing_left(scene);
-    deed = (struct deed){.scene = scene, .at = 2000};
+    deed = (struct deed){.scene = scene, .at = 1000};
     assert_fails(&config, ERROR_DIFFERENT);
     assert_nothing_left(scene);
 }
