@@ -32,15 +32,16 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpa
 STORE = audit audit_policy audit_read audit_schema audit_snapshot audit_verify audit_write \
     capture_files capture_format capture_keep capture_read capture_seek capture_write database
 REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare journal journal_keep journal_open \
-    loop owner place pseudonyms record replay why why_json why_text
+    loop owner place pseudonyms record replay \
+    what_if what_if_answers what_if_compare what_if_policy what_if_record what_if_side why why_json why_text
 STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
     survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
     engine_task engine_variant lookup profile profile_request question question_cancel \
     question_status rule_parse rules secret service service_check shipped template transport
 CLI = audit capture capture_anonymize capture_inspect check check_data check_report check_services config config_policy config_rules \
-    config_secret config_services interrupt main place policy_in_force policy_text progress replay_verb run \
-    send send_policy send_wait services tell verb why_verb
+    config_secret config_services interrupt main place policy_file policy_in_force policy_text progress replay_verb run \
+    send send_policy send_wait services tell verb what_if what_if_json what_if_text why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
 EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua \
     store/schema.sql $(wildcard connectors/*.yaml)

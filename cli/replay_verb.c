@@ -5,16 +5,22 @@
 
 #include "base/json.h"
 #include "cli/verb.h"
+#include "cli/what_if.h"
 #include "replay/replay.h"
 
-enum { AUDIT, BATCH, DECISIONS, DECODE_ONLY, JSON };
+enum { AUDIT, BATCH, DATABASE, DECISIONS, DECODE_ONLY, JSON, LIMIT, POLICY };
 
 static const struct option_rule rules[] = {
     [AUDIT] = {.name = "--audit", .value = "DB", .help = "compare with this audit database"},
     [BATCH] = {.name = "--batch", .value = "N", .help = "entries read together (1000)"},
+    [DATABASE] = {.name = "--db", .value = "OUT", .help = "with --policy: its tables go into OUT"},
     [DECISIONS] = {.name = "--decisions", .help = "print each decision on a line"},
     [DECODE_ONLY] = {.name = "--decode-only", .help = "decode, fold nothing: a measure of speed"},
     [JSON] = {.name = "--json", .help = "print the summary as one JSON object"},
+    [LIMIT] = {.name = "--limit", .value = "N", .help = "with --policy: jobs to show (50)"},
+    [POLICY] = {.name = "--policy",
+                .value = "FILE",
+                .help = "what if: compare with what the policy of FILE would have decided"},
 };
 
 static enum status replay_verb(const struct options *options);
@@ -166,8 +172,25 @@ static void print_json(const struct replay_report *report, bool is_decode_only)
     buffer_fini(&id);
 }
 
+/* What --policy asks. */
+static enum status ask_what_if(const struct options *options)
+{
+    struct what_if_call call = {.verb = &verb_replay,
+                                .capture = options->arguments[0],
+                                .policy = options->value[POLICY],
+                                .database = options->value[DATABASE],
+                                .limit = WHAT_IF_LIMIT,
+                                .is_json = options->value[JSON] != NULL};
+    return options_number(&verb_replay, options, LIMIT, 0, UINT32_MAX, &call.limit)
+               ? what_if_call(&call)
+               : STATUS_USAGE;
+}
+
 static enum status replay_verb(const struct options *options)
 {
+    if (options->value[POLICY] != NULL) {
+        return ask_what_if(options);
+    }
     uint64_t batch_size = REPLAY_BATCH;
     if (!options_number(&verb_replay, options, BATCH, 1, REPLAY_BATCH_MAX, &batch_size)) {
         return STATUS_USAGE;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/send_policy.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "base/yaml.h"
 #include "cli/config_rules.h"
+#include "cli/policy_file.h"
 #include "cli/policy_in_force.h"
 #include "cli/services.h"
 #include "cli/verb.h"
@@ -19,42 +18,22 @@ extern char **environ;
 
 /* --- reading --- */
 
-static bool is_yaml(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
-}
-
-/* True when the configuration at `path` names the key. */
-static bool names_key(const char *path, const char *section, const char *key)
-{
-    struct arena arena = {0};
-    struct buffer bytes = {0};
-    struct error error = {0};
-    const struct yaml_node *root = NULL;
-    if (config_read_file(path, &bytes)) {
-        root = yaml_parse(&arena, buffer_span(&bytes), &error);
-    }
-    bool is_named = yaml_get(yaml_get(root, section), key) != NULL;
-    buffer_fini(&bytes);
-    arena_fini(&arena);
-    return is_named;
-}
-
 bool send_policy_names_target(const char *path)
 {
-    return is_yaml(path) &&
-           (names_key(path, "redis", "url") || names_key(path, "salvor", "prefix"));
+    return policy_file_is_yaml(path) &&
+           (policy_file_names(path, "redis", "url") || policy_file_names(path, "salvor", "prefix"));
 }
 
 /* Another fleet's policy is not changed by mistake. */
 static void check_target(struct config *config, const struct config *own)
 {
     static const char message[] = "%s: not that of %s; allowed: the same, or no -c";
-    if (names_key(config->file, "redis", "url") && strcmp(config->redis_url, own->redis_url) != 0) {
+    if (policy_file_names(config->file, "redis", "url") &&
+        strcmp(config->redis_url, own->redis_url) != 0) {
         config_problem(config, config->file, message, "redis.url", own->file);
     }
-    if (names_key(config->file, "salvor", "prefix") && strcmp(config->prefix, own->prefix) != 0) {
+    if (policy_file_names(config->file, "salvor", "prefix") &&
+        strcmp(config->prefix, own->prefix) != 0) {
         config_problem(config, config->file, message, "salvor.prefix", own->file);
     }
 }
@@ -139,28 +118,15 @@ static bool read_yaml(struct send_policy *sending, const char *path, struct conf
 static bool read_text(struct send_policy *sending, const char *path, struct config *own,
                       struct buffer *problems)
 {
-    struct buffer bytes = {0};
-    bool is_fine = false;
-    if (!config_read_file(path, &bytes)) {
-        put_problem(problems, path, strerror(errno));
-    } else if (bytes.size > POLICY_SIZE_MAX) {
-        put_problem(problems, path, "allowed: a text of up to 32768 bytes");
-    } else {
-        is_fine = policy_text_read(buffer_span(&bytes), path, &sending->told, &sending->unnamed,
-                                   problems) &&
-                  keep_own_facts(sending, own, path, problems);
-    }
-    buffer_fini(&bytes);
-    return is_fine;
+    return policy_file_read_text(path, &sending->told, &sending->unnamed, problems) &&
+           keep_own_facts(sending, own, path, problems);
 }
-
-_Static_assert(POLICY_SIZE_MAX == 32768, "the message of read_text says so");
 
 bool send_policy_read(struct send_policy *sending, const char *path, struct config *own,
                       struct buffer *problems)
 {
-    return is_yaml(path) ? read_yaml(sending, path, own, problems)
-                         : read_text(sending, path, own, problems);
+    return policy_file_is_yaml(path) ? read_yaml(sending, path, own, problems)
+                                     : read_text(sending, path, own, problems);
 }
 
 /* --- what changes --- */

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include "replay/what_if_answers.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "replay/what_if_policy.h"
+
+/* Ids are printable, so that a line feed parts them. */
+#define KEY_PART '\n'
+
+/* A question of the capture, from its asking to its answer. */
+struct question {
+    struct table_node node; /* key: the effect's id */
+    struct answers_subject *subject;
+    uint32_t time; /* which of the subject's */
+};
+
+void answers_put_attempt(struct buffer *key, struct span job, uint64_t attempt)
+{
+    buffer_put_span(key, job);
+    buffer_put_byte(key, KEY_PART);
+    buffer_put_decimal(key, attempt);
+}
+
+void answers_put_subject(struct buffer *key, struct span job, uint64_t attempt,
+                         struct span service_job)
+{
+    answers_put_attempt(key, job, attempt);
+    buffer_put_byte(key, KEY_PART);
+    buffer_put_span(key, service_job);
+}
+
+struct span answers_service_job(struct span target, struct span service)
+{
+    CHECK(target.size > service.size);
+    return (struct span){target.data + service.size + 1, target.size - service.size - 1};
+}
+
+void answers_init(struct answers *answers)
+{
+    *answers = (struct answers){.captured = mem_zero(sizeof(*answers->captured))};
+    table_init(&answers->subjects, sizeof(struct answers_subject));
+    table_init(&answers->questions, sizeof(struct question));
+    table_init(&answers->completed, sizeof(struct answers_completed));
+    policy_preset(PRESET_SAFE, answers->captured);
+    answers->captured->value[POLICY_EFFECTS] = EFFECTS_OBSERVE;
+}
+
+/* Result: the entity of this key, added where it is new; `arrival` breaks no tie here. */
+static void *find_or_add(struct table *table, struct span key)
+{
+    void *entity = table_find(table, key);
+    return entity != NULL ? entity : table_add(table, key, table->arrivals.count);
+}
+
+static void note_question(struct answers *answers, struct span id, struct span key,
+                          uint64_t ordinal)
+{
+    struct answers_subject *subject = find_or_add(&answers->subjects, key);
+    if (subject->count == subject->capacity) {
+        subject->capacity = subject->capacity == 0 ? 1 : subject->capacity * 2;
+        subject->times = mem_resize(subject->times, subject->capacity * sizeof(*subject->times));
+    }
+    struct question *question = find_or_add(&answers->questions, id);
+    question->subject = subject;
+    question->time = subject->count;
+    subject->times[subject->count++] =
+        (struct answers_time){.asked = ordinal, .closed = UINT64_MAX};
+}
+
+static void note_policy(struct answers *answers, const struct state *state)
+{
+    struct span text = state_summary(state).policy_text;
+    struct policy *before = mem_zero(sizeof(*before));
+    struct span bad;
+    *before = *answers->captured;
+    CHECK(policy_parse_text(text, answers->captured, &bad));
+    (void)what_if_keep_facts(answers->captured, before, NULL); /* What does not fit is not kept. */
+    mem_free(before);
+    buffer_reset(&answers->captured_text);
+    buffer_put_span(&answers->captured_text, text);
+    answers->policies++;
+}
+
+void answers_begin(struct answers *answers, const struct state *state)
+{
+    struct state_summary summary = state_summary(state);
+    const struct effect *cursor = NULL;
+    struct effect_request request;
+    struct buffer key = {0};
+    while (state_next_open_effect(state, &cursor, &request)) {
+        if (request.kind == EFFECT_ASK) {
+            buffer_reset(&key);
+            answers_put_subject(&key, request.job, request.attempt, request.service_job);
+            note_question(answers, request.id, buffer_span(&key), summary.ordinal);
+        }
+    }
+    buffer_fini(&key);
+    answers->has_policy_at_start = summary.policy_text.size > 0;
+    if (answers->has_policy_at_start) {
+        note_policy(answers, state);
+    }
+}
+
+static void note_answer(struct answers *answers, const struct entry *entry, uint64_t ordinal)
+{
+    struct event event;
+    struct span field;
+    if (codec_decode(entry, &event, &field) != CODEC_NONE || event.type != EVENT_SERVICE_ANSWERED) {
+        return;
+    }
+    struct question *question = table_find(&answers->questions, event_text(&event, FIELD_QUESTION));
+    if (question == NULL) {
+        return;
+    }
+    if (answers->count == answers->capacity) {
+        answers->capacity = answers->capacity == 0 ? 64 : answers->capacity * 2;
+        answers->list = mem_resize(answers->list, answers->capacity * sizeof(*answers->list));
+    }
+    answers->list[answers->count++] =
+        (struct answer){.ordinal = ordinal, .subject = question->subject};
+    question->subject->last_answer = ordinal;
+    question->subject->times[question->time].closed = ordinal;
+    table_remove(&answers->questions, question);
+    if (answer_verdict_named(event_text(&event, FIELD_VERDICT)) == ANSWER_COMPLETED) {
+        struct buffer key = {0};
+        answers_put_attempt(&key, event_text(&event, FIELD_JOB),
+                            event_number(&event, FIELD_ATTEMPT));
+        struct answers_completed *known = find_or_add(&answers->completed, buffer_span(&key));
+        known->at_ms = known->at_ms == 0 ? entry->id.ms : known->at_ms;
+        buffer_fini(&key);
+    }
+}
+
+/* Its id ends with its number among the entry's decisions. */
+static const struct decision *decision_of(const struct fold_output *output,
+                                          const struct effect_change *change)
+{
+    struct span rest = change->decision, last = SPAN_NONE;
+    uint64_t number;
+    while (rest.data != NULL) {
+        last = span_cut(&rest, '.');
+    }
+    CHECK(span_to_number(last, output->decision_count, &number) && number > 0);
+    return &output->decisions[number - 1];
+}
+
+static void note_ask(struct answers *answers, const struct fold_output *output,
+                     const struct effect_change *change, uint64_t ordinal)
+{
+    const struct decision *decision = decision_of(output, change);
+    struct buffer key = {0};
+    answers_put_subject(&key, decision->job, decision->attempt,
+                        answers_service_job(change->target, decision->service));
+    note_question(answers, change->id, buffer_span(&key), ordinal);
+    buffer_fini(&key);
+}
+
+static void note_changes(struct answers *answers, const struct fold_output *output,
+                         uint64_t ordinal)
+{
+    for (uint32_t i = 0; i < output->change_count; i++) {
+        const struct effect_change *change = &output->changes[i];
+        bool is_request = change->decision.size > 0;
+        if (change->kind != EFFECT_ASK) {
+            answers->reality.outcomes[change->outcome]++;
+        } else if (is_request) {
+            note_ask(answers, output, change, ordinal);
+        } else {
+            struct question *question = table_find(&answers->questions, change->id);
+            if (question != NULL) { /* Taken back; its answer may still come. */
+                question->subject->times[question->time].closed = ordinal;
+            }
+        }
+    }
+}
+
+void answers_take(struct answers *answers, const struct entry *entry, const struct state *state,
+                  const struct fold_output *output)
+{
+    uint64_t ordinal = state_summary(state).ordinal;
+    bool is_believed =
+        output->decision_count == 0 || output->decisions[0].action != ACTION_QUARANTINE;
+    if (answers->entries == 0) {
+        answers->begin_ms = entry->id.ms;
+    }
+    answers->entries++;
+    answers->end_ms = entry->id.ms;
+    if (is_believed && answers->questions.arrivals.count > 0) {
+        note_answer(answers, entry, ordinal);
+    }
+    note_changes(answers, output, ordinal);
+    if (output->is_policy_new) {
+        note_policy(answers, state);
+    }
+}
+
+void answers_fini(struct answers *answers)
+{
+    struct answers_subject *subject = table_oldest(&answers->subjects);
+    for (; subject != NULL; subject = table_next(subject)) {
+        mem_free(subject->times);
+    }
+    table_fini(&answers->subjects);
+    table_fini(&answers->questions);
+    table_fini(&answers->completed);
+    mem_free(answers->list);
+    mem_free(answers->captured);
+    buffer_fini(&answers->captured_text);
+}
+
+enum answers_fate answers_fate(const struct answers *answers, struct span subject, uint64_t ordinal)
+{
+    const struct answers_subject *known = table_find(&answers->subjects, subject);
+    if (known == NULL) {
+        return ANSWERS_UNKNOWN;
+    }
+    if (known->last_answer > ordinal) {
+        return ANSWERS_COMING;
+    }
+    for (uint32_t i = 0; i < known->count; i++) {
+        if (known->times[i].asked <= ordinal && ordinal <= known->times[i].closed) {
+            return ANSWERS_PENDING;
+        }
+    }
+    return ANSWERS_UNKNOWN;
+}
+
+uint64_t answers_completed_ms(const struct answers *answers, struct span job, uint64_t attempt)
+{
+    struct buffer key = {0};
+    answers_put_attempt(&key, job, attempt);
+    const struct answers_completed *known = table_find(&answers->completed, buffer_span(&key));
+    buffer_fini(&key);
+    return known == NULL ? 0 : known->at_ms;
+}

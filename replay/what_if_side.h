@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * One side of a what-if: a fold of its own whose effects are done as soon as they are decided. */
+#ifndef SALVOR_REPLAY_WHAT_IF_SIDE_H
+#define SALVOR_REPLAY_WHAT_IF_SIDE_H
+
+#include "replay/what_if_compare.h"
+
+struct side {
+    enum what_if_side name;
+    const struct answers *answers;   /* borrowed */
+    struct what_if_compare *compare; /* borrowed; told of every decision */
+    struct state *state;             /* owned */
+    struct span policy; /* borrowed: the text that it is folded under; empty: as captured */
+    struct fold_output output;
+    struct table waiting;   /* by subject: the question that waits for the capture's next answer */
+    struct table unsettled; /* effects that are done next, by their ids */
+    uint64_t made_count;    /* entries that the capture does not hold */
+    uint64_t ordinal;       /* of the captured entry that is folded, or the last one */
+    bool has_policy;        /* its own one is in force */
+};
+
+/* `state` is taken over. What it holds open is carried out or waits for its answer. `at`: the id
+ * behind which the capture begins. */
+void side_begin(struct side *side, struct state *state, struct stream_id at);
+/* One captured entry. `event` is NULL when it could not be decoded; `subject`: of whose question it
+ * is the answer; NULL: it is none. */
+void side_take(struct side *side, const struct entry *entry, const struct event *event,
+               const struct answers_subject *subject);
+/* Tells the comparison which jobs still wait for an answer. */
+void side_end(struct side *side);
+void side_fini(struct side *side);
+
+#endif
