@@ -51,7 +51,7 @@ TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list lot policy \
     policy_services snapshot table timers
 TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_faults audit_readers audit_tamper
-TESTS_REPLAY = anonymize anonymize_proof capture_flip loop journal journal_keep pseudonyms why
+TESTS_REPLAY = anonymize anonymize_proof capture_flip loop journal journal_keep pseudonyms what_if what_if_scenarios why
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
     engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \
@@ -59,7 +59,7 @@ TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_an
 TESTS_CLI = config place policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows \
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
-    comfy_jobs busy_stream scenario_play bench_place scripted_service live_scene
+    comfy_jobs busy_stream scenario_play scenario_capture bench_place scripted_service live_scene
 INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh \
     test_audit_doc.sh test_command_line.py test_rescue.py test_readme.py test_outage.py \
     test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \

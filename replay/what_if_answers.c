@@ -219,7 +219,8 @@ enum answers_fate answers_fate(const struct answers *answers, struct span subjec
         return ANSWERS_COMING;
     }
     for (uint32_t i = 0; i < known->count; i++) {
-        if (known->times[i].asked <= ordinal && ordinal <= known->times[i].closed) {
+        const struct answers_time *time = &known->times[i];
+        if (time->asked == ordinal || (time->asked < ordinal && ordinal < time->closed)) {
             return ANSWERS_PENDING;
         }
     }

@@ -64,8 +64,10 @@ static void fold_pairs(struct scenario *scenario, const struct pairs *pairs)
     struct entry entry = {.id = {++scenario->entry_count, 0}, .raw = buffer_span(&raw)};
     fold_entry(scenario->state, &entry, &scenario->output);
     check_round_trip(scenario);
-    buffer_fini(&raw);
+    scenario->entry = &entry;
     scenario->on_rows(scenario);
+    scenario->entry = NULL;
+    buffer_fini(&raw);
 }
 
 /* `name=value`, the value perhaps in double quotes; false at the end of the line. */

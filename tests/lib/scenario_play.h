@@ -28,7 +28,8 @@ typedef void (*scenario_rows_fn)(struct scenario *scenario);
 struct scenario {
     const char *path; /* borrowed */
     struct state *state;
-    struct fold_output output; /* of the last entry */
+    const struct entry *entry; /* the last one; borrowed while `on_rows` runs */
+    struct fold_output output; /* of that entry */
     struct arena arena;        /* owns what the shorthands make; lives as long as the scenario */
     scenario_rows_fn on_rows;
     void *user;                /* borrowed; for `on_rows` */
