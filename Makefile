@@ -66,9 +66,9 @@ INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py tes
     test_check.py test_words_doc.py test_demo.sh test_policy.py test_rclone.py test_mass_loss.py \
     test_comfyui.py \
     test_hostile_services.py test_three_services.py test_tokens.py test_forbidden_places.py \
-    test_policy_rows.py test_policy_rows_ask.py test_captures.py test_anonymize.py
+    test_policy_rows.py test_policy_rows_ask.py test_captures.py test_anonymize.py test_what_if.py
 # Runs when all others have left their captures.
-LAST = test_determinism.py
+LAST = test_determinism.py test_what_if_captures.py
 FUZZERS = json yaml codec fold profile capture
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
 TEST_PROGRAMS = tools/scenario tools/situations tools/fold_stream tools/decode_stream tools/replay_abroad \

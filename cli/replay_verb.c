@@ -172,7 +172,7 @@ static void print_json(const struct replay_report *report, bool is_decode_only)
     buffer_fini(&id);
 }
 
-/* What --policy asks. */
+/* What --policy asks; the other ways of replaying say nothing about it. */
 static enum status ask_what_if(const struct options *options)
 {
     struct what_if_call call = {.verb = &verb_replay,
@@ -181,6 +181,14 @@ static enum status ask_what_if(const struct options *options)
                                 .database = options->value[DATABASE],
                                 .limit = WHAT_IF_LIMIT,
                                 .is_json = options->value[JSON] != NULL};
+    for (uint32_t option = 0; option < verb_replay.option_count; option++) {
+        bool is_taken = option == DATABASE || option == JSON || option == LIMIT || option == POLICY;
+        if (options->value[option] != NULL && !is_taken) {
+            fprintf(stderr, "salvor replay: not %s with --policy; allowed: --db, --json, --limit\n",
+                    rules[option].name);
+            return STATUS_USAGE;
+        }
+    }
     return options_number(&verb_replay, options, LIMIT, 0, UINT32_MAX, &call.limit)
                ? what_if_call(&call)
                : STATUS_USAGE;
@@ -190,6 +198,10 @@ static enum status replay_verb(const struct options *options)
 {
     if (options->value[POLICY] != NULL) {
         return ask_what_if(options);
+    }
+    if (options->value[LIMIT] != NULL || options->value[DATABASE] != NULL) {
+        fprintf(stderr, "salvor replay: --limit and --db need --policy\n");
+        return STATUS_USAGE;
     }
     uint64_t batch_size = REPLAY_BATCH;
     if (!options_number(&verb_replay, options, BATCH, 1, REPLAY_BATCH_MAX, &batch_size)) {

@@ -105,7 +105,10 @@ static void put_totals(struct buffer *out, const struct what_if_report *report)
         uint64_t a = report->total[total][WHAT_IF_CAPTURED];
         uint64_t b = report->total[total][WHAT_IF_OTHER];
         put(out, "%-48s %10" PRIu64 " %10" PRIu64, what_if_total_label(total), a, b);
-        put(out, a == b ? "\n" : " %+10" PRId64 "\n", (int64_t)(b - a));
+        if (a != b) {
+            put(out, " %+10" PRId64, (int64_t)(b - a));
+        }
+        buffer_put_byte(out, '\n');
     }
     put(out,
         "\njobs compared: %" PRIu64 ", decided differently: %" PRIu64 ", unknown: %" PRIu64 "\n",
@@ -120,22 +123,26 @@ static void put_totals(struct buffer *out, const struct what_if_report *report)
     }
 }
 
+/* What came of an effect and is not what both sides take for granted. */
+static bool is_otherwise(enum effect_outcome outcome)
+{
+    return outcome != OUTCOME_NONE && outcome != OUTCOME_APPLIED && outcome != OUTCOME_ACCEPTED &&
+           outcome != OUTCOME_OBSERVED;
+}
+
 static void put_reality(struct buffer *out, const struct what_if_report *report)
 {
-    const uint64_t *outcomes = report->reality.outcomes;
-    uint64_t done = outcomes[OUTCOME_APPLIED] + outcomes[OUTCOME_ACCEPTED] +
-                    outcomes[OUTCOME_OBSERVED] + outcomes[OUTCOME_NONE];
-    const char *before = "in reality not all effects were done at once: ";
+    const char *before = "in reality not every effect was done: ";
+    bool is_told = false;
     for (enum effect_outcome outcome = 0; outcome < EFFECT_OUTCOME_COUNT; outcome++) {
-        bool is_otherwise = outcome != OUTCOME_APPLIED && outcome != OUTCOME_ACCEPTED &&
-                            outcome != OUTCOME_OBSERVED && outcome != OUTCOME_NONE;
-        if (is_otherwise && outcomes[outcome] > 0) {
-            put(out, "%s%" PRIu64 " %s", before, outcomes[outcome], effect_outcome_text(outcome));
-            before = ", ";
-            done = 0;
+        uint64_t count = report->reality.outcomes[outcome];
+        if (is_otherwise(outcome) && count > 0) {
+            put(out, "%s%" PRIu64 " %s", is_told ? ", " : before, count,
+                effect_outcome_text(outcome));
+            is_told = true;
         }
     }
-    buffer_put_text(out, done == 0 && before[0] == ',' ? "\n" : "");
+    buffer_put_text(out, is_told ? "\n" : "");
 }
 
 /* --- the jobs --- */

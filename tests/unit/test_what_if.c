@@ -382,6 +382,7 @@ static void test_what_if__a_side_far_ahead_is_not_waited_for(void **fixture)
     assert_job(&report, 0, "j1: nothing | time_out deadline_passed");
     assert_total(&report, WHAT_IF_TIME_OUT, 0, 1);
     what_if_report_fini(&report);
+    buffer_fini(&lines);
 }
 
 /* --- where a capture begins --- */
