@@ -29,11 +29,12 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpa
     reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold reduce_loss \
     reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state \
     table timers verdict words
-STORE = audit audit_policy audit_read audit_schema audit_snapshot audit_verify audit_write \
-    capture_files capture_format capture_keep capture_read capture_seek capture_write database
-REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare journal journal_keep journal_open \
-    loop owner place pseudonyms record replay \
-    what_if what_if_answers what_if_compare what_if_policy what_if_record what_if_side why why_json why_text
+STORE = audit audit_backup audit_policy audit_prune audit_read audit_schema audit_snapshot \
+    audit_table audit_verify audit_write capture_files capture_format capture_keep capture_read \
+    capture_seek capture_write database
+REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare journal journal_keep \
+    journal_open loop owner place pseudonyms record replay what_if what_if_answers what_if_compare \
+    what_if_policy what_if_record what_if_side why why_json why_text
 STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
     survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
@@ -50,8 +51,10 @@ EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list lot policy \
     policy_services snapshot table timers
-TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_faults audit_readers audit_tamper
-TESTS_REPLAY = anonymize anonymize_proof capture_flip loop journal journal_keep pseudonyms what_if what_if_scenarios why
+TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_backup audit_faults \
+    audit_prune audit_readers audit_tamper
+TESTS_REPLAY = anonymize anonymize_proof capture_flip loop journal journal_keep journal_prune \
+    pseudonyms what_if what_if_scenarios why
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
     engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \

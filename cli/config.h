@@ -35,6 +35,7 @@ struct config {
     uint64_t capture_rotate_bytes, capture_rotate_ms, capture_keep_ms, capture_keep_bytes;
     const char *redis_url; /* a secret: it may hold a password */
     const char *queue_layout, *queue_prefix;
+    uint64_t audit_keep_ms;     /* 0: for ever */
     const char *monitor_listen; /* NULL: absent */
     struct policy policy;       /* without the services' facts, which services_open adds */
     struct config_service services[POLICY_SERVICES_MAX];

@@ -111,6 +111,12 @@ static const struct key_rule key_rules[] = {
      .least = 0,
      .most = (uint64_t)1 << 60,
      .initial = "0"},
+    {.section = "audit",
+     .key = "keep_ms",
+     .kind = KEY_NUMBER,
+     .offset = AT(audit_keep_ms),
+     .most = MS_MAX,
+     .initial = "0"},
     {.section = "monitor",
      .key = "listen",
      .kind = KEY_TEXT,
@@ -121,8 +127,8 @@ static const struct key_rule key_rules[] = {
 
 #define KEY_COUNT (sizeof(key_rules) / sizeof(key_rules[0]))
 
-static const char *const sections[] = {"salvor",   "redis",   "queue",  "policy",
-                                       "services", "capture", "monitor"};
+static const char *const sections[] = {"salvor",   "redis",   "queue", "policy",
+                                       "services", "capture", "audit", "monitor"};
 
 bool section_exists(struct span section)
 {

@@ -84,6 +84,10 @@ static void print_compared(const struct replay_report *report)
     }
     printf("the audit agrees: decisions=%" PRIu64 " effects=%" PRIu64 " state_hashes=%" PRIu64 "\n",
            counts->decisions, counts->effects, counts->checkpoints);
+    if (counts->pruned > 0) {
+        printf("not compared: %" PRIu64 " decisions of the fold were pruned from the audit\n",
+               counts->pruned);
+    }
     if (counts->fold_beyond > 0) {
         printf("not compared: %" PRIu64
                " decisions of the fold lie behind the audit's position (not committed there yet)\n",
@@ -162,6 +166,7 @@ static void print_json(const struct replay_report *report, bool is_decode_only)
         json_put_number(&out, "equal", report->counts.decisions);
         json_put_number(&out, "equal_effects", report->counts.effects);
         json_put_number(&out, "equal_state_hashes", report->counts.checkpoints);
+        json_put_number(&out, "pruned", report->counts.pruned);
         json_put_number(&out, "fold_beyond", report->counts.fold_beyond);
         json_put_number(&out, "audit_beyond", report->counts.audit_beyond);
         put_json_difference(&out, compare_difference(report->compare));

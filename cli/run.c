@@ -191,6 +191,7 @@ static bool open_journal(struct run *run, struct error *error)
         .rotate_bytes = run->config.capture_rotate_bytes,
         .keep_ms = run->config.capture_keep_ms,
         .keep_bytes = run->config.capture_keep_bytes,
+        .audit_keep_ms = run->config.audit_keep_ms,
     };
     run->journal = journal_open(&config, &run->state, error);
     return run->journal != NULL;

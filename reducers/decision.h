@@ -7,21 +7,22 @@
 #include "reducers/event.h"
 #include "reducers/reason.h"
 
-#define ACTIONS(X)          \
-    X(NONE, "none")         \
-    X(ASK, "ask")           \
-    X(WAIT, "wait")         \
-    X(REQUEUE, "requeue")   \
-    X(COMPLETE, "complete") \
-    X(FAIL, "fail")         \
-    X(TIME_OUT, "time_out") \
-    X(CANCEL, "cancel")     \
-    X(PARK, "park")         \
-    X(RELEASE, "release")   \
-    X(HOLD, "hold")         \
-    X(RESUME, "resume")     \
-    X(IGNORE, "ignore")     \
-    X(QUARANTINE, "quarantine")
+#define ACTIONS(X)              \
+    X(NONE, "none")             \
+    X(ASK, "ask")               \
+    X(WAIT, "wait")             \
+    X(REQUEUE, "requeue")       \
+    X(COMPLETE, "complete")     \
+    X(FAIL, "fail")             \
+    X(TIME_OUT, "time_out")     \
+    X(CANCEL, "cancel")         \
+    X(PARK, "park")             \
+    X(RELEASE, "release")       \
+    X(HOLD, "hold")             \
+    X(RESUME, "resume")         \
+    X(IGNORE, "ignore")         \
+    X(QUARANTINE, "quarantine") \
+    X(PRUNE, "prune") /* of one audit database; never a fold's */
 
 #define X(name, text) ACTION_##name,
 enum action { ACTIONS(X) ACTION_COUNT };

@@ -52,7 +52,8 @@
     X(BAD_FIELD, "bad_field", "a field is missing, ill-typed or out of range")                    \
     X(BAD_POLICY, "bad_policy", "the policy's text was refused")                                  \
     X(FORGED, "forged", "a leader's event that the leader did not append")                        \
-    X(FORKED, "forked", "the history was rewritten")
+    X(FORKED, "forked", "the history was rewritten")                                              \
+    X(PRUNED, "pruned", "older rows of this file were removed")
 
 #define X(name, code, text) REASON_##name,
 enum reason { REASONS(X) REASON_COUNT };

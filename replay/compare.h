@@ -26,6 +26,7 @@ struct difference {
 
 struct compare_counts {
     uint64_t decisions, effects, checkpoints; /* that were equal */
+    uint64_t pruned;       /* decisions of the fold whose rows were pruned: not compared */
     uint64_t fold_beyond;  /* decisions of the fold behind the audit's position: not compared */
     uint64_t audit_beyond; /* decisions of the audit behind the fold's end: not compared */
 };

@@ -232,7 +232,7 @@ static bool journal_snapshot(struct journal *journal, const struct state *state,
         return false;
     }
     journal_remove_old(journal, state);
-    return true;
+    return journal_begin_prune(journal, state, error);
 }
 
 static bool snapshot_is_due(const struct journal *journal)
@@ -270,9 +270,10 @@ bool journal_commit(void *self, const struct state *state, bool is_caught_up, st
     bool is_behind = journal->ordinal > journal->position_ordinal;
     bool is_time = is_caught_up || clock_boot_ms() - journal->position_boot_ms >= POSITION_MS;
     if (!journal->has_transaction && !(is_behind && is_time)) {
-        return true;
+        return journal_step_prune(journal, is_caught_up, error);
     }
-    return journal_begin(journal, error) && journal_end(journal, state, error);
+    return journal_begin(journal, error) && journal_end(journal, state, error) &&
+           journal_step_prune(journal, is_caught_up, error);
 }
 
 struct sink journal_sink(struct journal *journal)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Which capture files a journal keeps. */
+ * Which capture files and which rows of the audit a journal keeps. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/log.h"
 #include "replay/journal_parts.h"
+#include "store/audit_prune.h"
 
 /* The ids of the stream give order and may be made by anybody: one far ahead must not make
  * everything old. So the time is the earlier one of the last id's and the last tick's, which the
@@ -38,4 +42,39 @@ void journal_remove_old(struct journal *journal, const struct state *state)
         log_fact(LOG_WARNING, "capture_not_removed", "partition", log_number(config->partition),
                  "problem", error.message, NULL);
     }
+}
+
+bool journal_begin_prune(struct journal *journal, const struct state *state, struct error *error)
+{
+    uint64_t now_ms = stream_ms(state), keep_ms = journal->config.audit_keep_ms;
+    if (keep_ms == 0 || now_ms <= keep_ms) {
+        return true;
+    }
+    char text[sizeof("@") + NUMBER_TEXT_SIZE];
+    snprintf(text, sizeof(text), "@%" PRIu64, now_ms - keep_ms);
+    struct audit_prune_place place = {
+        .stream_id = {now_ms - keep_ms, 0}, .ordinal = UINT64_MAX, .text = span_of(text)};
+    struct audit_prune_plan plan;
+    if (!audit_prune_begin(journal->audit, &place, &plan, error)) {
+        return false;
+    }
+    journal->is_pruning = plan.rows > 0;
+    if (journal->is_pruning) {
+        log_fact(LOG_INFO, "audit_pruned", "partition", log_number(journal->config.partition),
+                 "before", text, "decisions", log_number(plan.rows), NULL);
+    }
+    return true;
+}
+
+bool journal_step_prune(struct journal *journal, bool is_caught_up, struct error *error)
+{
+    struct audit_prune_counts counts = {0};
+    bool is_done = true;
+    if (journal->is_pruning && is_caught_up && !journal->is_refolding) {
+        if (!audit_prune_step(journal->audit, &is_done, &counts, error)) {
+            return false;
+        }
+        journal->is_pruning = !is_done;
+    }
+    return true;
 }

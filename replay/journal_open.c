@@ -145,6 +145,7 @@ struct journal *journal_open(const struct journal_config *config, struct state *
     struct journal *journal = mem_zero(sizeof(*journal));
     struct beginning beginning = {0};
     journal->config = *config;
+    journal->is_pruning = config->audit_keep_ms > 0; /* perhaps an earlier life was cut short */
     if (journal->config.snapshot_bytes == 0) {
         journal->config.snapshot_bytes = CAPTURE_SNAPSHOT_MAX;
     }

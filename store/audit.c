@@ -109,11 +109,43 @@ bool audit_load_position(struct audit *audit, struct audit_position *out, struct
     return is_found;
 }
 
+/* Takes the chain's head anew where another connection has committed since the last transaction:
+ * somebody may have pruned, and told of it in the chain. */
+static bool follow_chain(struct audit *audit, struct error *error)
+{
+    struct statement *statement = audit_statement(audit, AUDIT_STATEMENT_DATA_VERSION);
+    if (statement_step(statement, error) != STATEMENT_ROW) {
+        return false;
+    }
+    uint64_t version = statement_number(statement, 0);
+    if (!statement_run(statement, error)) {
+        return false;
+    }
+    if (version == audit->data_version) {
+        return true;
+    }
+    struct audit_position position;
+    if (audit_load_position(audit, &position, error)) {
+        audit->head = audit->committed_head = position.audit_head;
+    } else if (error->code != ERROR_NONE) {
+        return false;
+    }
+    audit->data_version = version;
+    return true;
+}
+
 bool audit_begin(struct audit *audit, struct error *error)
 {
     CHECK(audit->mode == AUDIT_WRITE);
     CHECK(!database_has_transaction(audit->database));
-    return database_run(audit->database, "BEGIN IMMEDIATE", error);
+    if (!database_run(audit->database, "BEGIN IMMEDIATE", error)) {
+        return false;
+    }
+    if (!follow_chain(audit, error)) {
+        audit_rollback(audit);
+        return false;
+    }
+    return true;
 }
 
 bool audit_commit(struct audit *audit, struct error *error)

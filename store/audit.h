@@ -26,10 +26,10 @@ enum audit_mode { AUDIT_WRITE = 1, AUDIT_READ };
 /* For a reader that takes whatever partition the file holds. */
 #define AUDIT_ANY_PARTITION UINT32_MAX
 
-/* AUDIT_WRITE creates or migrates the file: WAL, synchronous=FULL, extended result codes, the only
- * writing connection of the machine. AUDIT_READ never changes it, and works beside a writer. NULL
- * on error: ERROR_REFUSED for a file that is no audit database, is of a newer schema or holds
- * another partition. A connection is used by one thread at a time. */
+/* AUDIT_WRITE creates or migrates the file: WAL, synchronous=FULL, extended result codes. One
+ * process folds into it; another one may prune beside it (audit_prune.h). AUDIT_READ never changes
+ * it, and works beside a writer. NULL on error: ERROR_REFUSED for a file that is no audit database,
+ * is of a newer schema or holds another partition. A connection is used by one thread at a time. */
 struct audit *audit_open(const char *path, enum audit_mode mode, uint32_t partition,
                          struct error *error);
 /* Accepts NULL; rolls an open transaction back. Cursors must have been closed. */
@@ -41,11 +41,13 @@ bool audit_load_position(struct audit *audit, struct audit_position *out, struct
 /* --- one transaction a batch; every call but begin needs one open. A call that fails has rolled
  * the whole transaction back (a full disk is ERROR_DISK_FULL), head of the chain included. An I/O
  * error or a corruption at commit ends the process (the file tells what happened). --- */
+/* Goes on from the chain as it stands, also where somebody else has appended to it. */
 __attribute__((warn_unused_result)) bool audit_begin(struct audit *audit, struct error *error);
 /* Appends the row and moves the chain's head. */
 __attribute__((warn_unused_result)) bool
 audit_append(struct audit *audit, const struct decision *decision, struct error *error);
-/* A request inserts, a settlement updates; one without its request is ERROR_CORRUPT. */
+/* A request inserts, a settlement updates; one without its request is ERROR_CORRUPT, unless the
+ * request was pruned: then nothing is left to update. */
 __attribute__((warn_unused_result)) bool
 audit_change_effect(struct audit *audit, const struct effect_change *change, struct error *error);
 __attribute__((warn_unused_result)) bool audit_put_policy(struct audit *audit, struct span hash,
@@ -95,8 +97,8 @@ bool audit_load_snapshot(struct audit *audit, uint64_t ordinal, struct audit_pos
 __attribute__((warn_unused_result)) bool
 audit_older_snapshot(struct audit *audit, uint64_t *ordinal, struct error *error);
 
-/* A walk over decision rows in the order of the chain (not superseded), with ordinal above
- * `after`. */
+/* A walk over decision rows in the order of the chain (not superseded, and none of those that a
+ * fold does not give), with ordinal above `after`. */
 struct audit_cursor;
 struct audit_cursor *audit_decisions(struct audit *audit, uint64_t after, struct error *error);
 /* The decisions of one job; `job` is borrowed until the cursor is closed. */
@@ -125,8 +127,9 @@ bool audit_effects_of(struct audit *audit, struct span decision, audit_effect_fn
 bool audit_next_checkpoint(struct audit *audit, uint64_t from, uint64_t *ordinal,
                            struct sha256 *out, struct error *error);
 
-/* Checks the chain up to the position's audit_head, that ids are unique, that every effect belongs
- * to a decision and that every policy's hash is that of its text; `*rows` counts. False with
+/* Checks the chain from its beginning, or from what was pruned, up to the position's audit_head,
+ * that the chain tells of all that was pruned, that ids are unique, that every effect belongs to a
+ * decision and that every policy's hash is that of its text; `*rows` counts. False with
  * ERROR_DIFFERENT names the first bad row. */
 bool audit_verify(struct audit *audit, uint64_t *rows, struct error *error);
 

@@ -10,8 +10,9 @@ struct audit_cursor {
 
 enum { COLUMN_HASH = DECISION_COLUMN_COUNT, COLUMN_SEQ };
 
-#define SELECT_DECISIONS \
-    "SELECT " AUDIT_DECISION_COLUMNS "hash, seq FROM decision WHERE superseded_by IS NULL AND "
+#define SELECT_DECISIONS                                       \
+    "SELECT " AUDIT_DECISION_COLUMNS "hash, seq FROM decision" \
+    " WHERE superseded_by IS NULL AND action <> 'prune' AND "
 
 static int hex_value(char digit)
 {

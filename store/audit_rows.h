@@ -23,6 +23,7 @@ enum audit_statement {
     AUDIT_STATEMENT_CHUNK,
     AUDIT_STATEMENT_FORGET_CHUNKS,
     AUDIT_STATEMENT_FORGET_SNAPSHOTS,
+    AUDIT_STATEMENT_DATA_VERSION,
     AUDIT_STATEMENT_COUNT
 };
 
@@ -33,6 +34,7 @@ struct audit {
     struct statement *statements[AUDIT_STATEMENT_COUNT]; /* owned; NULL when reading */
     struct sha256 head;                                  /* of the open transaction */
     struct sha256 committed_head;                        /* what a rollback goes back to */
+    uint64_t data_version;   /* changes when another connection has committed */
     bool is_position_due;    /* rows were appended since the position was put */
     struct buffer stream_id; /* a stream id's text, for binding */
     struct buffer scratch;   /* for the columns of a decision */

@@ -22,6 +22,8 @@ static const char common_settings[] = "PRAGMA mmap_size = 0;"
                                       "PRAGMA trusted_schema = OFF;"
                                       "PRAGMA temp_store = MEMORY;"
                                       "PRAGMA cache_size = -16384;";
+/* A new file can give pages back while it is worked with; of any other this changes nothing. */
+static const char creation_settings[] = "PRAGMA auto_vacuum = INCREMENTAL;";
 static const char writer_settings[] = "PRAGMA synchronous = FULL;"
                                       "PRAGMA journal_size_limit = 67108864;";
 
@@ -84,6 +86,7 @@ bool audit_schema_prepare(struct database *database, bool may_change, struct err
                    database_name(database), (unsigned long long)version,
                    (unsigned long long)SCHEMA_VERSION);
     }
-    return database_run(database, writer_settings, error) && database_use_wal(database, error) &&
+    return (version > 0 || database_run(database, creation_settings, error)) &&
+           database_run(database, writer_settings, error) && database_use_wal(database, error) &&
            (version == SCHEMA_VERSION || migrate(database, version, error));
 }

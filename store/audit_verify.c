@@ -2,6 +2,7 @@
  * Verification: the chain is computed again from the stored columns, whatever they hold, so that it
  * also covers words which this program does not know. */
 #include "base/check.h"
+#include "store/audit_prune.h"
 #include "store/audit_rows.h"
 
 /* What must hold beside the chain. */
@@ -10,7 +11,20 @@ struct rule {
     const char *problem;
 };
 
+/* Where rows are gone, a row of the chain tells so; and as far as it let them go, what is still
+ * there, or the hash that the chain begins with, is what it saw. */
+#define THROUGH_SEQ "(d.evidence ->> '$.through_seq')"
+
 static const struct rule rules[] = {
+    {"SELECT 'decision ' || id FROM decision WHERE seq <= (SELECT seq FROM pruned)"
+     " ORDER BY seq LIMIT 1",
+     "stands before what was pruned"},
+    {"SELECT 'rows up to seq ' || seq FROM pruned WHERE NOT EXISTS"
+     " (SELECT 1 FROM decision AS d WHERE d.action = 'prune' AND d.superseded_by IS NULL"
+     " AND " THROUGH_SEQ " >= pruned.seq AND d.evidence ->> '$.through_hash' ="
+     " iif(" THROUGH_SEQ " = pruned.seq, pruned.hash,"
+     " (SELECT hash FROM decision AS last WHERE last.seq = " THROUGH_SEQ ")))",
+     "were removed, and no row of the chain tells of it"},
     {"SELECT 'decision ' || id FROM decision WHERE superseded_by IS NULL"
      " GROUP BY id HAVING count(*) > 1 ORDER BY min(seq) LIMIT 1",
      "stands twice"},
@@ -105,7 +119,14 @@ static bool check_chain(struct audit *audit, uint64_t *rows, struct error *error
     if (row == NULL) {
         return false;
     }
+    struct audit_pruned pruned;
     struct sha256 head = audit_genesis(audit->partition);
+    if (audit_load_pruned(audit, &pruned, error)) {
+        head = pruned.hash;
+    } else if (error->code != ERROR_NONE) {
+        statement_finish(row);
+        return false;
+    }
     bool is_whole = walk_chain(audit, row, &head, rows, error);
     statement_finish(row);
     if (!is_whole) {

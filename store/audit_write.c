@@ -3,6 +3,7 @@
 #include "store/audit_rows.h"
 
 #include "base/check.h"
+#include "store/audit_prune.h"
 
 #define PLACEHOLDER(name, text) "?, "
 
@@ -35,6 +36,7 @@ static const char *const statement_texts[AUDIT_STATEMENT_COUNT] = {
     [AUDIT_STATEMENT_FORGET_SNAPSHOTS] =
         "DELETE FROM snapshot WHERE ordinal NOT IN"
         " (SELECT ordinal FROM snapshot ORDER BY ordinal DESC LIMIT ?1)",
+    [AUDIT_STATEMENT_DATA_VERSION] = "PRAGMA data_version",
 };
 
 bool audit_prepare_statements(struct audit *audit, struct error *error)
@@ -118,6 +120,20 @@ static bool request_effect(struct audit *audit, const struct effect_change *chan
     return audit_run(audit, statement, error);
 }
 
+/* An outcome that was withdrawn may still come, long after its row went. */
+static bool check_pruned(struct audit *audit, struct span id, struct error *error)
+{
+    bool is_pruned = false;
+    bool is_known = audit_is_pruned(audit, id, &is_pruned, error);
+    if (is_known && is_pruned) {
+        return true;
+    }
+    audit_rollback(audit);
+    return is_known &&
+           error_set(error, ERROR_CORRUPT, "effect %.*s is settled, but was never requested",
+                     SPAN_FORMAT(id));
+}
+
 bool audit_change_effect(struct audit *audit, const struct effect_change *change,
                          struct error *error)
 {
@@ -133,12 +149,7 @@ bool audit_change_effect(struct audit *audit, const struct effect_change *change
     if (!audit_run(audit, statement, error)) {
         return false;
     }
-    if (database_changes(audit->database) != 1) {
-        audit_rollback(audit);
-        return error_set(error, ERROR_CORRUPT, "effect %.*s is settled, but was never requested",
-                         SPAN_FORMAT(change->id));
-    }
-    return true;
+    return database_changes(audit->database) == 1 || check_pruned(audit, change->id, error);
 }
 
 bool audit_put_policy(struct audit *audit, struct span hash, struct stream_id stream_id,

@@ -12,7 +12,8 @@
 #include "base/log.h"
 
 #define BUSY_TIMEOUT_MS   2000
-#define EXIT_FAILED       3 /* what `salvor` exits with on an operating failure */
+#define COPY_PAGES        256 /* a step of a copy: 1 MiB */
+#define EXIT_FAILED       3   /* what `salvor` exits with on an operating failure */
 #define WAL_SUFFIX        "-wal"
 #define URI_PREFIX        "file:"
 #define URI_IMMUTABLE     "?immutable=1"
@@ -210,6 +211,66 @@ void database_fold_wal(struct database *database)
     }
 }
 
+/* The copy is made in steps, so that it can be shown and ended. The open transaction keeps the
+ * moment: without it every commit of the writer would begin the copy anew. */
+static bool copy_pages(struct database *from, sqlite3 *to, database_copy_fn each, void *payload,
+                       struct error *error)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from->handle, "main");
+    if (backup == NULL) {
+        return error_set(error, ERROR_IO, "the copy: %s", sqlite3_errmsg(to));
+    }
+    int result = SQLITE_OK;
+    bool is_wanted = true;
+    while (result == SQLITE_OK && is_wanted) {
+        result = sqlite3_backup_step(backup, COPY_PAGES);
+        uint64_t total = (uint64_t)sqlite3_backup_pagecount(backup);
+        is_wanted = each == NULL ||
+                    each(payload, total - (uint64_t)sqlite3_backup_remaining(backup), total);
+    }
+    int finished = sqlite3_backup_finish(backup);
+    if (result == SQLITE_DONE) {
+        return true;
+    }
+    if (!is_wanted && result == SQLITE_OK) {
+        return error_set(error, ERROR_STOPPED, "asked to stop");
+    }
+    result = finished != SQLITE_OK ? finished : result;
+    return error_set(error, code_of(result), "the copy: %s (SQLite result %d)",
+                     sqlite3_errstr(result), result);
+}
+
+bool database_copy(struct database *database, const char *path, database_copy_fn each,
+                   void *payload, struct error *error)
+{
+    sqlite3 *to = NULL;
+    int result = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    CHECK(to != NULL);
+    bool is_copied = false;
+    if (result == SQLITE_OK) {
+        result = sqlite3_exec(to, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF", NULL, NULL,
+                              NULL);
+    }
+    if (result != SQLITE_OK) {
+        error_set(error, code_of(result), "the copy: %s", sqlite3_errmsg(to));
+        goto close_copy;
+    }
+    if (!database_run(database, "BEGIN; SELECT count(*) FROM sqlite_schema", error)) {
+        database_rollback(database);
+        goto close_copy;
+    }
+    is_copied = copy_pages(database, to, each, payload, error);
+    database_rollback(database);
+    if (is_copied) {
+        result = sqlite3_exec(to, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
+        is_copied = result == SQLITE_OK ||
+                    error_set(error, code_of(result), "the copy: %s", sqlite3_errmsg(to));
+    }
+close_copy:
+    CHECK(sqlite3_close(to) == SQLITE_OK);
+    return is_copied;
+}
+
 struct statement *statement_prepare(struct database *database, const char *sql, struct error *error)
 {
     sqlite3_stmt *handle = NULL;
@@ -269,11 +330,42 @@ enum statement_next statement_step(struct statement *statement, struct error *er
     return result == SQLITE_DONE ? STATEMENT_DONE : STATEMENT_FAILED;
 }
 
+void statement_reset(struct statement *statement)
+{
+    sqlite3_reset(statement->handle);
+}
+
 bool statement_run(struct statement *statement, struct error *error)
 {
     enum statement_next next = statement_step(statement, error);
     CHECK(next != STATEMENT_ROW);
     return next == STATEMENT_DONE;
+}
+
+int statement_column_count(struct statement *statement)
+{
+    return sqlite3_column_count(statement->handle);
+}
+
+const char *statement_column_name(struct statement *statement, int column)
+{
+    const char *name = sqlite3_column_name(statement->handle, column);
+    CHECK(name != NULL);
+    return name;
+}
+
+enum column_kind statement_column_kind(struct statement *statement, int column)
+{
+    switch (sqlite3_column_type(statement->handle, column)) {
+    case SQLITE_NULL:
+        return COLUMN_NULL;
+    case SQLITE_INTEGER:
+        return COLUMN_NUMBER;
+    case SQLITE_BLOB:
+        return COLUMN_BLOB;
+    default:
+        return COLUMN_TEXT;
+    }
 }
 
 uint64_t statement_number(struct statement *statement, int column)

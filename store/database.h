@@ -37,6 +37,13 @@ bool database_has_transaction(const struct database *database);
 uint64_t database_changes(const struct database *database);
 /* Folds the WAL back into the file and empties it; readers may keep it from that. */
 void database_fold_wal(struct database *database);
+/* Called now and then while a copy is made; false ends it. */
+typedef bool (*database_copy_fn)(void *payload, uint64_t pages, uint64_t total);
+/* Copies the file as it is at this moment into the existing empty file at `path`, which then needs
+ * no WAL; a writer goes on meanwhile. Not synced. `each` may be NULL; when it returns false the
+ * error is STOPPED. */
+bool database_copy(struct database *database, const char *path, database_copy_fn each,
+                   void *payload, struct error *error);
 
 /* NULL on error. The caller owns the result and finishes it before the database is closed. */
 struct statement *statement_prepare(struct database *database, const char *sql,
@@ -54,10 +61,17 @@ void statement_bind_blob(struct statement *statement, int parameter, struct span
 enum statement_next { STATEMENT_ROW = 1, STATEMENT_DONE, STATEMENT_FAILED };
 /* DONE and FAILED reset the statement; its parameters stay. */
 enum statement_next statement_step(struct statement *statement, struct error *error);
+/* Ends a walk before its last row; its parameters stay. */
+void statement_reset(struct statement *statement);
 /* For statements without rows: one step to DONE. */
 __attribute__((warn_unused_result)) bool statement_run(struct statement *statement,
                                                        struct error *error);
 
+int statement_column_count(struct statement *statement);
+/* Borrowed until the statement is finished. */
+const char *statement_column_name(struct statement *statement, int column);
+enum column_kind { COLUMN_NULL = 1, COLUMN_NUMBER, COLUMN_TEXT, COLUMN_BLOB };
+enum column_kind statement_column_kind(struct statement *statement, int column);
 /* Columns count from 0 and are borrowed until the next step. NULL reads as 0 or the empty span. */
 uint64_t statement_number(struct statement *statement, int column);
 bool statement_is_number(struct statement *statement, int column);

@@ -19,8 +19,10 @@ CREATE TABLE origin (
     genesis   TEXT NOT NULL -- the hash before the first decision
 ) STRICT;
 
--- Every decision, in the order of the chain. Rows are never changed and never deleted, but for
--- superseded_by, which is not part of the hash.
+-- Every decision, in the order of the chain. Rows are never changed, but for superseded_by, which is
+-- not part of the hash, and leave the file only from the oldest on, by `salvor audit prune` and
+-- `audit.keep_ms`. A row with action `prune` tells of that: it is this file's own (ids `prune.SEQ`,
+-- position of the file at that time), chained like all others, and no fold gives it.
 CREATE TABLE decision (
     seq           INTEGER PRIMARY KEY, -- of this file alone; another instance may count otherwise
     id            TEXT NOT NULL,       -- partition.timeline.ms-seq.n: the same on every instance
@@ -46,6 +48,18 @@ CREATE UNIQUE INDEX decision_id ON decision (id) WHERE superseded_by IS NULL;
 CREATE INDEX decision_id_superseded ON decision (id) WHERE superseded_by IS NOT NULL;
 CREATE INDEX decision_ordinal ON decision (ordinal);
 CREATE INDEX decision_job ON decision (job) WHERE job <> '';
+CREATE INDEX decision_prune ON decision (seq) WHERE action = 'prune';
+
+-- Up to where decisions were removed, their effects and what stood beside them included. One row
+-- once any was. The chain of the decisions that remain begins with `hash`; the newest decision with
+-- action `prune` tells how far it was to go (evidence: through_seq, through_hash).
+CREATE TABLE pruned (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    seq       INTEGER NOT NULL, -- of the last decision removed
+    stream_id TEXT NOT NULL,
+    ordinal   INTEGER NOT NULL,
+    hash      TEXT NOT NULL
+) STRICT;
 
 -- What a decision wanted done outside, and what came of it.
 CREATE TABLE effect (

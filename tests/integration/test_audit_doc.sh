@@ -51,12 +51,12 @@ if command -v python3 >/dev/null; then
     program=$(echo "$folder"/*.python)
     python3 "$program" "$database"
     # And it sees a change.
-    sqlite3 "$database" "UPDATE decision SET worker = 'w9' WHERE seq = 3"
+    sqlite3 "$database" "UPDATE decision SET worker = 'w9' WHERE seq = 5"
     if python3 "$program" "$database" 2>"$folder/output"; then
         echo "the program of docs/audit.md overlooks a changed row"
         exit 1
     fi
-    grep -q "breaks at seq 3" "$folder/output"
+    grep -q "breaks at seq 5" "$folder/output"
 else
     echo "python3 is not installed: the program that checks the chain was not run"
 fi

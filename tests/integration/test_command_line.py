@@ -86,7 +86,8 @@ def test_the_page_tells_every_key_and_its_example_loads():
         path = os.path.join(place.folder, "c.yaml")
         with open(path, "w", encoding="utf-8") as file:
             file.write("".join(f"{name}: {{x_y: 1}}\n" for name in
-                               ("salvor", "redis", "queue", "policy", "capture", "monitor")))
+                               ("salvor", "redis", "queue", "policy", "capture", "audit",
+                                "monitor")))
             file.write("services: {s: {x_y: 1, profile: comfyui}}\n")
         out = told(2, "run", "-c", path)
         keys = {key for line in out.splitlines() for key in line.split("allowed: ")[1].split(", ")}

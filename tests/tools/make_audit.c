@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
-#include "store/audit.h"
+#include "store/audit_prune.h"
 
 #define BEGIN_MS 1763899200000 /* 2025-11-23 12:00:00 */
 #define POLICY   "52673288e004d56595705922bad67a0bcb187644646b6012126106fa70adea95"
@@ -45,6 +45,11 @@ struct row {
     "{\"event\":\"tick\",\"facts\":{},\"measures\":{},\"did_not_match\":[],\"held\":\"requeue\"}"
 
 static const struct row rows[] = {
+    /* Pruned when all is written. */
+    {5, "j0", "w0", "", 1, ACTION_IGNORE, REASON_DUPLICATE, NOTED, EFFECT_NONE, OUTCOME_NONE, 0,
+     ""},
+    {6, "j0", "w0", "", 1, ACTION_IGNORE, REASON_JOB_FINISHED, NOTED, EFFECT_NONE, OUTCOME_NONE, 0,
+     ""},
     {60000, "", "w1", "", 0, ACTION_RELEASE, REASON_WORKER_SILENT, LOST, EFFECT_RELEASE,
      OUTCOME_APPLIED, 3, ""},
     {60000, "j1", "w1", "comfyui", 1, ACTION_ASK, REASON_WORKER_SILENT, LOST, EFFECT_ASK,
@@ -172,7 +177,7 @@ static bool write_story(struct audit *audit, struct error *error)
         audit_put_leadership(audit, 1, 1, SPAN(OWNER), id_after(0), error) &&
         audit_put_policy(audit, SPAN(OBSERVE), id_after(1), SPAN("effects=observe\n"), error) &&
         audit_put_policy(audit, SPAN(POLICY), id_after(10), SPAN("effects=apply\n"), error) &&
-        audit_put_checkpoint(audit, 1000, id_after(50000), &state_hash, error) &&
+        audit_put_checkpoint(audit, 1002, id_after(50000), &state_hash, error) &&
         audit_put_leadership(audit, 2, 1, SPAN("another" OWNER), id_after(93000), error) &&
         audit_put_quarantine(audit, id_after(96000), SPAN("bad_field: missing \"job\""),
                              SPAN("\1\4type\20worker.heartbeat"), error);
@@ -191,6 +196,17 @@ static bool write_story(struct audit *audit, struct error *error)
            audit_put_position(audit, &position, error) && audit_commit(audit, error);
 }
 
+static bool prune_first(struct audit *audit, struct error *error)
+{
+    struct audit_prune_place place = {
+        .stream_id = id_after(60000), .ordinal = UINT64_MAX, .text = SPAN("2025-11-23T12:01")};
+    struct audit_prune_plan plan;
+    struct audit_prune_counts counts = {0};
+    bool is_done;
+    return audit_prune_begin(audit, &place, &plan, error) &&
+           audit_prune_step(audit, &is_done, &counts, error);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -199,7 +215,7 @@ int main(int argc, char **argv)
     }
     struct error error = {0};
     struct audit *audit = audit_open(argv[1], AUDIT_WRITE, 0, &error);
-    bool is_written = audit != NULL && write_story(audit, &error);
+    bool is_written = audit != NULL && write_story(audit, &error) && prune_first(audit, &error);
     audit_close(audit);
     if (!is_written) {
         fprintf(stderr, "make_audit: %s\n", error.message);

@@ -92,6 +92,7 @@ static void test_config__has_defaults(void **fixture)
     assert_int_equal(config.capture_rotate_bytes, 268435456);
     assert_int_equal(config.capture_rotate_ms, 600000);
     assert_int_equal(config.capture_keep_ms, 604800000);
+    assert_int_equal(config.audit_keep_ms, 0);
     assert_int_equal(config.capture_keep_bytes, 0);
     assert_int_equal(config.service_count, 0);
     struct policy safe;
@@ -425,7 +426,7 @@ static void test_config__names_all_problems_at_once(void **fixture)
         "c.yaml:4: salvor.lease_ms: \"fast\"; allowed: a whole number from 100 to 600000\n"
         "c.yaml:5: salvor.prefix: \"a b\"; allowed: 1 to 64 letters, digits, '-', '_' and '.'\n"
         "c.yaml:6: sallvor: unknown section; allowed: salvor, redis, queue, policy, services, "
-        "capture, monitor\n"
+        "capture, audit, monitor\n"
         "c.yaml:7: queue: allowed: keys with values\n"
         "c.yaml:9: policy.preset: \"harsh\"; allowed: safe, seed\n"
         "c.yaml:10: policy.on_running: \"stop\"; allowed: wait, requeue, cancel\n"
