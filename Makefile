@@ -40,9 +40,11 @@ STREAM = dispatch duty lead live live_sink names patience queue reader redis red
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
     engine_task engine_variant lookup profile profile_request question question_cancel \
     question_status rule_parse rules secret service service_check shipped template transport
-CLI = audit capture capture_anonymize capture_inspect check check_data check_report check_services config config_policy config_rules \
-    config_secret config_services interrupt main place policy_file policy_in_force policy_text progress replay_verb run \
-    send send_policy send_wait services tell verb what_if what_if_json what_if_text why_verb
+CLI = audit audit_backup audit_export audit_prune audit_verify capture capture_anonymize \
+    capture_inspect check check_data check_report check_services config config_policy config_rules \
+    config_secret config_services interrupt main place policy_file policy_in_force policy_text \
+    progress replay_verb run send send_policy send_wait services tell verb what_if what_if_json \
+    what_if_text why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
 EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua \
     store/schema.sql $(wildcard connectors/*.yaml)
@@ -64,7 +66,7 @@ TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entr
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
     comfy_jobs busy_stream scenario_play scenario_capture bench_place scripted_service live_scene
 INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh \
-    test_audit_doc.sh test_command_line.py test_rescue.py test_readme.py test_outage.py \
+    test_audit_doc.sh test_audit_upkeep.py test_command_line.py test_rescue.py test_readme.py test_outage.py \
     test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \
     test_check.py test_words_doc.py test_demo.sh test_policy.py test_rclone.py test_mass_loss.py \
     test_comfyui.py \

@@ -82,12 +82,12 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     if (asks_for_help(argc, argv)) {
         return help_of(verb, NULL);
     }
-    if (verb->part_count > 0) {
-        (void)verb_part(verb, argv[0]);
-        return STATUS_USAGE;
-    }
     struct options options;
     if (!options_parse(verb, argc, argv, &options)) {
+        return STATUS_USAGE;
+    }
+    if (verb->part_count > 0) {
+        (void)verb_part(verb, argv[0]);
         return STATUS_USAGE;
     }
     return finish(verb->run(&options));

@@ -14,6 +14,7 @@ struct progress progress_begin(const char *what, uint64_t total)
 {
     uint64_t now_ms = clock_boot_ms();
     return (struct progress){.what = what,
+                             .unit = "entries",
                              .total = total,
                              .begun_ms = now_ms,
                              .shown_ms = now_ms,
@@ -41,8 +42,8 @@ void progress_step(struct progress *progress, uint64_t done)
     }
     progress->shown_ms = now_ms;
     progress->is_shown = true;
-    fprintf(stderr, "\r%s: %" PRIu64 " entries, %" PRIu64 " a second", progress->what, done,
-            done * 1000 / used_ms);
+    fprintf(stderr, "\r%s: %" PRIu64 " %s, %" PRIu64 " a second", progress->what, done,
+            progress->unit, done * 1000 / used_ms);
     if (progress->total > 0) {
         show_share(progress, done, used_ms);
     }

@@ -10,7 +10,8 @@
 /* By value; begin with progress_begin. */
 struct progress {
     const char *what; /* static: "replay" */
-    uint64_t total;   /* entries; 0: unknown */
+    const char *unit; /* static: "entries", unless the caller sets another */
+    uint64_t total;   /* 0: unknown */
     uint64_t begun_ms, shown_ms;
     bool is_on, is_shown;
 };
