@@ -33,8 +33,9 @@ STORE = audit audit_backup audit_policy audit_prune audit_read audit_schema audi
     audit_table audit_verify audit_write capture_files capture_format capture_keep capture_read \
     capture_seek capture_write database
 REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare journal journal_keep \
-    journal_open loop owner place pseudonyms record replay what_if what_if_answers what_if_compare \
-    what_if_policy what_if_record what_if_side why why_json why_text
+    journal_open loop owner place pseudonyms record replay scenario scenario_rows what_if \
+    what_if_answers what_if_compare what_if_policy what_if_record what_if_side why why_json \
+    why_text
 STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
     survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
@@ -64,7 +65,7 @@ TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_an
 TESTS_CLI = config place policy_text services
 TEST_LIBRARY = redis_proxy redis_server hostile_service http_service folder entries audit_rows \
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
-    comfy_jobs busy_stream scenario_play scenario_capture bench_place scripted_service live_scene
+    comfy_jobs busy_stream scenario_capture bench_place scripted_service live_scene
 INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh \
     test_audit_doc.sh test_audit_upkeep.py test_command_line.py test_rescue.py test_readme.py test_outage.py \
     test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \
@@ -74,7 +75,7 @@ INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py tes
     test_policy_rows.py test_policy_rows_ask.py test_captures.py test_anonymize.py test_what_if.py
 # Runs when all others have left their captures.
 LAST = test_determinism.py test_what_if_captures.py
-FUZZERS = json yaml codec fold profile capture
+FUZZERS = json yaml codec fold profile capture scenario
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
 TEST_PROGRAMS = tools/scenario tools/situations tools/fold_stream tools/decode_stream tools/replay_abroad \
     tools/make_audit bench/bench bench/questions fleet/comfy_service fleet/fleet
@@ -129,7 +130,7 @@ UNIT_TESTS = $(foreach folder,BASE REDUCERS STORE REPLAY STREAM CONNECTORS CLI,$
 # Runs the reducers' scenarios: what stands below `----` is what the events above it must give.
 SCENARIO = $(BUILD)/tests/tools/scenario
 SITUATIONS = $(BUILD)/tests/tools/situations
-$(SCENARIO) $(SITUATIONS): %: %.o $(LIB)/tests/lib.a $(NEEDS_REDUCERS)
+$(SCENARIO) $(SITUATIONS): %: %.o $(NEEDS_REPLAY)
 	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The simulated fleet and the service it works with: programs of their own, for tests and the demo.

@@ -3,8 +3,8 @@
 
 #include "base/check.h"
 #include "reducers/state.h"
+#include "replay/scenario.h"
 #include "store/capture.h"
-#include "tests/lib/scenario_play.h"
 #include "tests/lib/tree.h"
 
 struct writing {
@@ -68,15 +68,7 @@ struct scenario_capture scenario_capture_write(const char *folder, struct span t
     if (first == 0) {
         begin(&writing, scenario.state);
     }
-    while (text.size > 0) {
-        struct span line = span_cut(&text, '\n');
-        if (span_is(line, "----")) {
-            break;
-        }
-        if (line.size > 0 && line.data[0] != '#') {
-            scenario_run_line(&scenario, line);
-        }
-    }
+    CHECK(scenario_play(&scenario, text, NULL, NULL, &error));
     if (writing.writer != NULL) {
         CHECK(capture_flush(writing.writer, &error));
         capture_close(writing.writer);

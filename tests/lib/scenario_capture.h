@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A scenario's events as a capture: see tests/lib/scenario_play.h for the lines. */
+ * A scenario's events as a capture: see replay/scenario.h for the lines. */
 #ifndef SALVOR_TESTS_LIB_SCENARIO_CAPTURE_H
 #define SALVOR_TESTS_LIB_SCENARIO_CAPTURE_H
 

@@ -4,62 +4,18 @@
  *   scenario FILE…            compares, prints the differences; exit 1 when there are any
  *   scenario --rewrite FILE…  writes what was given below the line
  *
- * tests/lib/scenario_play.h tells what a line above may be. */
+ * replay/scenario.h tells what a line above may be. What cannot be played ends the program with 2.
+ */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "tests/lib/scenario_play.h"
+#include "replay/scenario.h"
 
-static void print_rows(struct scenario *scenario)
+static void keep_rows(struct scenario *scenario)
 {
-    struct fold_output *output = &scenario->output;
-    struct buffer *rows = scenario->user;
-    for (uint32_t i = 0; i < output->decision_count; i++) {
-        const struct decision *decision = &output->decisions[i];
-        buffer_put_span(rows, decision->id);
-        buffer_put_byte(rows, ' ');
-        buffer_put_text(rows, action_text(decision->action));
-        buffer_put_byte(rows, ' ');
-        buffer_put_text(rows, reason_code(decision->reason));
-        const struct {
-            const char *name;
-            struct span value;
-        } texts[] = {{" job=", decision->job},
-                     {" worker=", decision->worker},
-                     {" service=", decision->service},
-                     {" trace=", decision->trace}};
-        for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
-            if (texts[k].value.size > 0) {
-                buffer_put_text(rows, texts[k].name);
-                buffer_put_span(rows, texts[k].value);
-            }
-        }
-        if (decision->attempt > 0) {
-            buffer_put_text(rows, " attempt=");
-            buffer_put_decimal(rows, decision->attempt);
-        }
-        buffer_put_text(rows, span_is(decision->mode, "observe") ? " observe\n    " : "\n    ");
-        buffer_put_span(rows, decision->evidence);
-        buffer_put_byte(rows, '\n');
-    }
-    for (uint32_t i = 0; i < output->change_count; i++) {
-        const struct effect_change *change = &output->changes[i];
-        bool is_request = change->decision.size > 0;
-        buffer_put_text(rows, is_request ? "  effect " : "  settled ");
-        buffer_put_span(rows, change->id);
-        buffer_put_byte(rows, ' ');
-        buffer_put_text(rows, effect_kind_text(change->kind));
-        if (is_request) {
-            buffer_put_byte(rows, ' ');
-            buffer_put_span(rows, change->target);
-        }
-        if (change->outcome != OUTCOME_NONE) {
-            buffer_put_byte(rows, ' ');
-            buffer_put_text(rows, effect_outcome_text(change->outcome));
-        }
-        buffer_put_byte(rows, '\n');
-    }
+    scenario_put_rows(scenario->user, &scenario->output);
 }
 
 static void rewrite(const char *path, struct span events, struct span rows)
@@ -92,28 +48,22 @@ static bool run_file(const char *path, bool is_rewrite)
 {
     struct buffer text = {0};
     struct buffer rows = {0};
+    struct error error = {0};
     struct scenario scenario;
-    scenario_read_file(path, &text);
-    scenario_init(&scenario, path, print_rows);
+    struct span events, wanted;
+    scenario_init(&scenario, path, keep_rows);
     scenario.user = &rows;
-    struct span rest = buffer_span(&text);
-    struct span line = SPAN_NONE;
-    while (rest.data != NULL && rest.size > 0) {
-        line = span_cut(&rest, '\n');
-        scenario.line++;
-        if (span_is(line, "----")) {
-            break;
-        }
-        if (line.size > 0 && line.data[0] != '#') {
-            scenario_run_line(&scenario, line);
-        }
+    scenario.restarts = true;
+    if (!scenario_read_file(path, &text, &error) ||
+        !scenario_play(&scenario, buffer_span(&text), &events, &wanted, &error)) {
+        fprintf(stderr, "%s\n", error.message);
+        exit(2);
     }
     bool is_equal = true;
     if (is_rewrite) {
-        size_t events_size = span_is(line, "----") ? (size_t)(line.data - text.data) : text.size;
-        rewrite(path, (struct span){text.data, events_size}, buffer_span(&rows));
+        rewrite(path, events, buffer_span(&rows));
     } else {
-        is_equal = compare(path, rest, buffer_span(&rows));
+        is_equal = compare(path, wanted, buffer_span(&rows));
     }
     scenario_fini(&scenario);
     buffer_fini(&rows);

@@ -5,18 +5,19 @@
  *   situations --into PAGE FILE…   puts it between PAGE's lines "<!-- table: begin -->" and "… end
  * -->"
  *
- * A situation is a scenario without rows (tests/lib/scenario_play.h) about the job `j1` and its
+ * A situation is a scenario without rows (replay/scenario.h) about the job `j1` and its
  * worker `w1`; its name, behind a number that gives its place, is the sentence that the table
  * shows. Its `policy` line leaves the preset open. So that both presets can meet the same world,
  * what comes back from outside is told beforehand: service verdict=…   from here on every question
  * is answered so, at once cancel OUTCOME      … and every cancel settled so queue OUTCOME [found=…]
  * … and every effect on the queue; `applied` where nothing is told */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "reducers/state.h"
-#include "tests/lib/scenario_play.h"
+#include "replay/scenario.h"
 
 #define ROUND_MAX   3 /* steps that are told once and counted */
 #define STEPS_MAX   64
@@ -33,6 +34,14 @@ struct story {
     bool is_duplicate, is_observed, is_replying;
     struct arena arena;
 };
+
+static void fail_unless(bool is_done, const struct error *error)
+{
+    if (!is_done) {
+        fprintf(stderr, "%s\n", error->message);
+        exit(2);
+    }
+}
 
 static struct span keep_text(struct story *story, const char *text, const char *more)
 {
@@ -88,13 +97,15 @@ static void note_rows(struct scenario *scenario)
 static void reply(struct scenario *scenario, const char *word, struct span subject,
                   struct span told)
 {
+    struct error error = {0};
     struct buffer line = {0};
     buffer_put_text(&line, word);
     buffer_put_byte(&line, ' ');
     buffer_put_span(&line, subject);
     buffer_put_byte(&line, ' ');
     buffer_put_span(&line, told);
-    scenario_run_line(scenario, arena_copy(&scenario->arena, buffer_span(&line)));
+    struct span kept = arena_copy(&scenario->arena, buffer_span(&line));
+    fail_unless(scenario_run_line(scenario, kept, &error), &error);
     buffer_fini(&line);
 }
 
@@ -147,7 +158,8 @@ static void run_line(struct scenario *scenario, struct span line)
     } else if (span_is(word, "queue")) {
         story->queue = rest;
     } else {
-        scenario_run_line(scenario, line);
+        struct error error = {0};
+        fail_unless(scenario_run_line(scenario, line, &error), &error);
     }
 }
 
@@ -198,6 +210,7 @@ static void put_cell(struct buffer *table, const char *path, struct span text,
     struct scenario scenario;
     scenario_init(&scenario, path, on_rows);
     scenario.user = &story;
+    scenario.restarts = true;
     scenario.preset = preset;
     while (text.size > 0) {
         struct span line = span_cut(&text, '\n');
@@ -234,7 +247,8 @@ static void put_sentence(struct buffer *table, const char *path)
 static void put_row(struct buffer *table, const char *path)
 {
     struct buffer text = {0};
-    scenario_read_file(path, &text);
+    struct error error = {0};
+    fail_unless(scenario_read_file(path, &text, &error), &error);
     buffer_put_text(table, "| [");
     put_sentence(table, path);
     buffer_put_text(table, "](../");
@@ -251,7 +265,8 @@ static void put_row(struct buffer *table, const char *path)
 static bool put_into(const char *path, struct span table)
 {
     struct buffer page = {0};
-    scenario_read_file(path, &page);
+    struct error error = {0};
+    fail_unless(scenario_read_file(path, &page, &error), &error);
     buffer_put_byte(&page, '\0');
     const char *text = (const char *)page.data;
     const char *begin = strstr(text, BEGIN);
