@@ -25,10 +25,10 @@ LDLIBS   = $(PACKAGE_LIBS) -lm
 
 # --- what is built, folder by folder, in the order of who may include whom ---
 BASE = alloc arena bytes check clock crash error hash json log sha256 yaml
-REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpack_check policy \
-    reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold reduce_loss \
-    reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows snapshot state \
-    table timers verdict words
+REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpack_check narrow \
+    policy reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold \
+    reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows \
+    snapshot state table timers verdict words
 STORE = audit audit_backup audit_policy audit_prune audit_read audit_schema audit_snapshot \
     audit_table audit_verify audit_write capture_files capture_format capture_keep capture_read \
     capture_seek capture_write database
@@ -52,7 +52,7 @@ EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.
 
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
-TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list lot policy \
+TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list lot policy narrow \
     policy_services snapshot table timers
 TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_backup audit_faults \
     audit_prune audit_readers audit_tamper
