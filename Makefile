@@ -32,10 +32,10 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpa
 STORE = audit audit_backup audit_policy audit_prune audit_read audit_schema audit_snapshot \
     audit_table audit_verify audit_write capture_files capture_format capture_keep capture_read \
     capture_seek capture_write database
-REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare journal journal_keep \
-    journal_open loop owner place pseudonyms record replay scenario scenario_rows what_if \
-    what_if_answers what_if_compare what_if_policy what_if_record what_if_side why why_json \
-    why_text
+REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare cut cut_job cut_prove \
+    excerpt journal journal_keep journal_open loop owner place pseudonyms record replay scenario \
+    scenario_rows what_if what_if_answers what_if_compare what_if_policy what_if_record \
+    what_if_side why why_json why_text
 STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
     survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
