@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "reducers/codec.h"
 #include "reducers/state.h"
+#include "replay/scenario_parts.h"
 
 #define PAIRS_MAX      96 /* more than an entry may have */
 #define WORD_SHOWN_MAX 40
@@ -352,19 +353,25 @@ static bool run_ticks(struct scenario *scenario, struct span type, struct span r
     return is_fine;
 }
 
-/* The subject's texts are borrowed from the state, until the next fold. */
-static bool open_effect(struct scenario *scenario, struct span subject, bool is_question,
-                        struct effect_request *out, struct error *error)
+bool scenario_open_effect(const struct state *state, struct span subject, bool is_question,
+                          struct effect_request *out)
 {
     const struct effect *cursor = NULL;
-    while (state_next_open_effect(scenario->state, &cursor, out)) {
+    while (state_next_open_effect(state, &cursor, out)) {
         bool is_subject = out->kind == EFFECT_RELEASE ? span_equal(out->worker, subject)
                                                       : span_equal(out->job, subject);
         if (is_subject && is_question == (out->kind == EFFECT_ASK)) {
             return true;
         }
     }
-    return fail(scenario, error, subject, "no %s is open about it here",
+    return false;
+}
+
+static bool open_effect(struct scenario *scenario, struct span subject, bool is_question,
+                        struct effect_request *out, struct error *error)
+{
+    return scenario_open_effect(scenario->state, subject, is_question, out) ||
+           fail(scenario, error, subject, "no %s is open about it here",
                 is_question ? "question" : "effect");
 }
 
@@ -375,6 +382,7 @@ static bool run_answer(struct scenario *scenario, struct span type, struct span 
     struct effect_request question;
     struct span job;
     (void)type;
+    skip_blanks(&rest);
     if (!take_word(scenario, &rest, &job, error) ||
         !open_effect(scenario, job, true, &question, error)) {
         return false;
@@ -397,9 +405,13 @@ static bool run_settle(struct scenario *scenario, struct span type, struct span 
     struct effect_request effect;
     struct span subject, outcome;
     (void)type;
+    skip_blanks(&rest);
     if (!take_word(scenario, &rest, &subject, error) ||
-        !open_effect(scenario, subject, false, &effect, error) ||
-        !take_word(scenario, &rest, &outcome, error)) {
+        !open_effect(scenario, subject, false, &effect, error)) {
+        return false;
+    }
+    skip_blanks(&rest);
+    if (!take_word(scenario, &rest, &outcome, error)) {
         return false;
     }
     put_pair(&pairs, "type", SPAN("effect.settled"));
