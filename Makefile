@@ -36,8 +36,8 @@ REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare cut cu
     excerpt journal journal_keep journal_open loop owner place pseudonyms record replay scenario \
     scenario_ids scenario_lines scenario_rows scenario_write what_if what_if_answers \
     what_if_compare what_if_policy what_if_record what_if_side why why_json why_text
-STREAM = dispatch duty lead live live_sink names patience queue reader redis redis_url survey \
-    survey_rights survey_settings
+STREAM = dispatch duty lead live live_sink names patience queue range reader redis redis_url \
+    survey survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
     engine_task engine_variant lookup profile profile_request question question_cancel \
     question_status rule_parse rules secret service service_check shipped template transport

@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "stream/redis.h"
 
-/* Where the parts of an XREADGROUP reply stand: streams, one stream, its name and its entries, an
- * entry, its id and its fields, a field's name or value. */
+/* Where the parts of a reply to XREADGROUP or XREAD stand: streams, one stream, its name and its
+ * entries, an entry, its id and its fields, a field's name or value. */
 enum reply_depth {
     DEPTH_NAME = 2,
     DEPTH_ENTRIES = 2,
@@ -30,8 +30,9 @@ struct read_entry {
 
 struct stream_reader {
     struct stream_reader_config config;
-    struct buffer group; /* 0-terminated */
-    struct redis *redis; /* owned; NULL without a connection */
+    struct buffer group;     /* 0-terminated; empty: nobody's */
+    struct stream_id behind; /* without a group: the last entry read */
+    struct redis *redis;     /* owned; NULL without a connection */
     struct redis_visitor visitor;
     uint64_t deadline_ms; /* by when the reply must have come */
     uint32_t asked;       /* entries the read under way asked for */
@@ -130,39 +131,45 @@ void stream_reader_destroy(struct stream_reader *reader)
 
 static bool send_read(struct stream_reader *reader, struct error *error)
 {
-    char scratch[64];
-    struct buffer numbers = {0};
-    buffer_put_decimal(&numbers, reader->count);
-    size_t cut = numbers.size;
-    buffer_put_decimal(&numbers, reader->config.block_ms);
-    CHECK(numbers.size <= sizeof(scratch));
-    memcpy(scratch, numbers.data, numbers.size);
-    struct span arguments[] = {SPAN("XREADGROUP"),
-                               SPAN("GROUP"),
-                               span_of(reader->group.data),
-                               SPAN("leader"),
-                               SPAN("COUNT"),
-                               {scratch, cut},
-                               SPAN("BLOCK"),
-                               {scratch + cut, numbers.size - cut},
-                               SPAN("NOACK"),
-                               SPAN("STREAMS"),
-                               span_of(reader->config.stream),
-                               SPAN(">")};
-    buffer_fini(&numbers);
+    struct number_text count = number_text(reader->count);
+    struct number_text block = number_text(reader->config.block_ms);
+    struct buffer behind = {0};
+    bool has_group = reader->group.size > 0;
+    struct span arguments[12];
+    uint32_t used = 0;
+    if (has_group) {
+        arguments[used++] = SPAN("XREADGROUP");
+        arguments[used++] = SPAN("GROUP");
+        arguments[used++] = span_of(reader->group.data);
+        arguments[used++] = SPAN("leader");
+    } else {
+        arguments[used++] = SPAN("XREAD");
+        stream_id_put(&behind, reader->behind);
+    }
+    arguments[used++] = SPAN("COUNT");
+    arguments[used++] = span_of(count.text);
+    arguments[used++] = SPAN("BLOCK");
+    arguments[used++] = span_of(block.text);
+    if (has_group) {
+        arguments[used++] = SPAN("NOACK");
+    }
+    arguments[used++] = SPAN("STREAMS");
+    arguments[used++] = span_of(reader->config.stream);
+    arguments[used++] = has_group ? SPAN(">") : buffer_span(&behind);
+    CHECK(used <= sizeof(arguments) / sizeof(arguments[0]));
     reader->asked = reader->count;
     reader->entry_count = 0;
     buffer_reset(&reader->raw);
     reader->is_malformed = false;
     reader->deadline_ms = clock_boot_ms() + reader->config.block_ms + READER_PATIENCE_MS;
-    return redis_send(reader->redis, arguments, sizeof(arguments) / sizeof(arguments[0]), error);
+    bool is_sent = redis_send(reader->redis, arguments, used, error);
+    buffer_fini(&behind);
+    return is_sent;
 }
 
-bool stream_reader_start(struct stream_reader *reader, const char *group, struct error *error)
+static bool connect_and_read(struct stream_reader *reader, struct error *error)
 {
     drop_connection(reader);
-    buffer_reset(&reader->group);
-    buffer_put(&reader->group, group, strlen(group) + 1);
     reader->redis = redis_open(reader->config.url, REDIS_COMMAND_MS, error);
     if (reader->redis == NULL) {
         return false;
@@ -173,6 +180,21 @@ bool stream_reader_start(struct stream_reader *reader, const char *group, struct
         return false;
     }
     return true;
+}
+
+bool stream_reader_start(struct stream_reader *reader, const char *group, struct error *error)
+{
+    buffer_reset(&reader->group);
+    buffer_put(&reader->group, group, strlen(group) + 1);
+    return connect_and_read(reader, error);
+}
+
+bool stream_reader_follow(struct stream_reader *reader, struct stream_id behind,
+                          struct error *error)
+{
+    buffer_reset(&reader->group);
+    reader->behind = behind;
+    return connect_and_read(reader, error);
 }
 
 /* Large entries are read few at a time, small ones many. */
@@ -209,10 +231,13 @@ static bool take_reply(struct stream_reader *reader, struct batch *batch, struct
         reader->is_malformed = reader->is_malformed || reader->entries[i].fields_wanted != 0;
     }
     if (reader->is_malformed) {
-        return error_set(error, ERROR_UNREACHABLE, "the reply of XREADGROUP makes no sense");
+        return error_set(error, ERROR_UNREACHABLE, "the reply to a read makes no sense");
     }
     adapt_count(reader);
     fill_batch(reader, batch);
+    if (reader->entry_count > 0) {
+        reader->behind = reader->entries[reader->entry_count - 1].id;
+    }
     struct error unsent;
     if (!send_read(reader, &unsent)) {
         /* What was read is good; the next wait finds no connection. */

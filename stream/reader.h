@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Reads the stream as the one consumer of a group, without acknowledgements: the position is ours.
- * The next read is under way while the last one is worked on. */
+ * Reads the stream as the one consumer of a group, without acknowledgements, or as nobody's: the
+ * position is ours. The next read is under way while the last one is worked on. */
 #ifndef SALVOR_STREAM_READER_H
 #define SALVOR_STREAM_READER_H
 
@@ -30,6 +30,10 @@ void stream_reader_destroy(struct stream_reader *reader);
  * dropped, and with it what it had under way. */
 __attribute__((warn_unused_result)) bool
 stream_reader_start(struct stream_reader *reader, const char *group, struct error *error);
+/* The same for what stands behind `behind`, as nobody's consumer (XREAD): Redis is only read. */
+__attribute__((warn_unused_result)) bool
+stream_reader_follow(struct stream_reader *reader, struct stream_id behind, struct error *error);
+
 enum stream_reader_next {
     READER_BATCH = 1, /* the batch was filled, or the server had nothing within block_ms */
     READER_WOKEN,     /* wake_fd is readable */
