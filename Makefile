@@ -42,10 +42,10 @@ CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine
     engine_task engine_variant lookup profile profile_request question question_cancel \
     question_status rule_parse rules secret service service_check shipped template transport
 CLI = audit audit_backup audit_export audit_prune audit_verify capture capture_anonymize \
-    capture_inspect check check_data check_report check_services config config_policy config_rules \
-    config_secret config_services interrupt main place policy_file policy_in_force policy_text \
-    progress replay_verb run send send_policy send_wait services tell verb what_if what_if_json \
-    what_if_text why_verb
+    capture_cut capture_inspect capture_record check check_data check_report check_services config \
+    config_policy config_rules config_secret config_services interrupt main place policy_file \
+    policy_in_force policy_text progress replay_verb run send send_policy send_wait services tell \
+    verb what_if what_if_json what_if_text why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
 EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua \
     store/schema.sql $(wildcard connectors/*.yaml)
@@ -72,7 +72,8 @@ INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py tes
     test_check.py test_words_doc.py test_demo.sh test_policy.py test_rclone.py test_mass_loss.py \
     test_comfyui.py \
     test_hostile_services.py test_three_services.py test_tokens.py test_forbidden_places.py \
-    test_policy_rows.py test_policy_rows_ask.py test_captures.py test_anonymize.py test_what_if.py
+    test_policy_rows.py test_policy_rows_ask.py test_captures.py test_anonymize.py test_what_if.py \
+    test_capture_verbs.py
 # Runs when all others have left their captures.
 LAST = test_determinism.py test_what_if_captures.py
 FUZZERS = json yaml codec fold profile capture scenario

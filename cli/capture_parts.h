@@ -5,6 +5,7 @@
 
 #include "cli/verb.h"
 
-extern const struct verb verb_capture_inspect, verb_capture_anonymize;
+extern const struct verb verb_capture_inspect, verb_capture_record, verb_capture_cut,
+    verb_capture_anonymize;
 
 #endif

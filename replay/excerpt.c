@@ -60,7 +60,7 @@ bool excerpt_begin(struct excerpt *excerpt, const struct state *state, struct er
             .policy = summary.policy_text,
             .snapshot = buffer_span(&snapshot),
         };
-        excerpt->ordinal = summary.ordinal;
+        excerpt->ordinal = excerpt->entries == 0 ? summary.ordinal : excerpt->ordinal;
         excerpt->writer = capture_create(excerpt->directory, &header, error);
     }
     buffer_fini(&snapshot);
@@ -88,6 +88,13 @@ bool excerpt_end(struct excerpt *excerpt, struct error *error)
     capture_close(excerpt->writer);
     excerpt->writer = NULL;
     return is_written;
+}
+
+bool excerpt_rotate(struct excerpt *excerpt, const struct state *state, uint64_t bytes,
+                    struct error *error)
+{
+    return excerpt->writer == NULL || capture_writer_size(excerpt->writer) < bytes ||
+           (excerpt_end(excerpt, error) && excerpt_begin(excerpt, state, error));
 }
 
 void excerpt_drop(struct excerpt *excerpt)

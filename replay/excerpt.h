@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A part of a stream written as a capture of its own: its header holds the state where it begins.
+ * A part of a stream written as a capture of its own: each header holds the state where it begins.
  */
 #ifndef SALVOR_REPLAY_EXCERPT_H
 #define SALVOR_REPLAY_EXCERPT_H
@@ -34,6 +34,11 @@ __attribute__((warn_unused_result)) bool excerpt_check_directory(const char *dir
 /* Makes the file; its first entry is the next one behind `state`. */
 __attribute__((warn_unused_result)) bool
 excerpt_begin(struct excerpt *excerpt, const struct state *state, struct error *error);
+/* Goes on in another file once so many bytes are in this one; `state` stands behind its last entry.
+ */
+__attribute__((warn_unused_result)) bool excerpt_rotate(struct excerpt *excerpt,
+                                                        const struct state *state, uint64_t bytes,
+                                                        struct error *error);
 /* Buffers the entry; written out now and then. */
 __attribute__((warn_unused_result)) bool
 excerpt_add(struct excerpt *excerpt, const struct entry *entry, struct error *error);
