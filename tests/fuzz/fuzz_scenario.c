@@ -8,7 +8,7 @@
 #include "reducers/state.h"
 #include "replay/scenario.h"
 
-#define ENTRIES_MAX 128
+#define ENTRIES_MAX 64
 
 static void keep_rows(struct scenario *scenario)
 {
