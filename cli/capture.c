@@ -3,7 +3,7 @@
 #include "cli/capture_parts.h"
 
 static const struct verb *const parts[] = {&verb_capture_inspect, &verb_capture_record,
-                                          &verb_capture_cut, &verb_capture_anonymize};
+                                           &verb_capture_cut, &verb_capture_anonymize};
 
 const struct verb verb_capture = {
     .name = "capture",

@@ -148,8 +148,10 @@ static bool take_batch(struct recording *recording, const struct batch *batch, s
             return false;
         }
     }
-    return (!recording->is_followed || excerpt_flush(&recording->excerpt, error)) &&
-           excerpt_rotate(&recording->excerpt, recording->state, recording->rotate_bytes, error);
+    bool is_written = !recording->is_followed || excerpt_flush(&recording->excerpt, error);
+    return is_written &&
+           (recording->is_over ||
+            excerpt_rotate(&recording->excerpt, recording->state, recording->rotate_bytes, error));
 }
 
 static bool take_all(struct recording *recording, struct stream_range *range, struct error *error)

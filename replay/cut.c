@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "replay/cut.h"
 
-#include <string.h>
-
-#include "base/alloc.h"
-#include "base/check.h"
+#include "replay/capture_source.h"
 #include "replay/cut_parts.h"
 
 #define STEP_ENTRIES 1024
@@ -84,7 +81,7 @@ bool cut_walk(struct cutting *cutting, const struct cut_visitor *visitor, struct
         return false;
     }
     bool is_walked = false;
-    cutting->state = excerpt_state(capture_reader_header(reader), error);
+    cutting->state = capture_state(capture_reader_header(reader), error);
     if (cutting->state == NULL) {
         error_wrap(error, "%s", cutting->config->capture);
     } else {

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "replay/capture_source.h"
 #include "replay/cut_parts.h"
 
 #define SHOWN_MAX 60 /* bytes of a value in a message */
@@ -128,7 +129,7 @@ bool cut_prove(struct cutting *cutting, struct error *error)
     if (reader == NULL) {
         return false;
     }
-    cutting->state = excerpt_state(capture_reader_header(reader), error);
+    cutting->state = capture_state(capture_reader_header(reader), error);
     bool is_proved = cutting->state != NULL && prove_entries(cutting, reader, error);
     state_destroy(cutting->state);
     cutting->state = NULL;

@@ -2,10 +2,8 @@
 #include "replay/excerpt.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/check.h"
 #include "reducers/fold.h"
 #include "store/capture_files.h"
@@ -111,19 +109,4 @@ void excerpt_drop(struct excerpt *excerpt)
     }
     capture_files_fini(&files);
     *excerpt = (struct excerpt){.directory = excerpt->directory};
-}
-
-struct state *excerpt_state(const struct capture_header *header, struct error *error)
-{
-    if (header->snapshot.size == 0 && header->ordinal == 0) {
-        return state_create(header->partition);
-    }
-    struct state *state = state_decode(header->snapshot);
-    if (state == NULL || state_summary(state).ordinal != header->ordinal) {
-        state_destroy(state);
-        error_set(error, ERROR_CORRUPT, "its snapshot is not the state at ordinal %" PRIu64,
-                  header->ordinal);
-        return NULL;
-    }
-    return state;
 }

@@ -50,7 +50,4 @@ __attribute__((warn_unused_result)) bool excerpt_end(struct excerpt *excerpt, st
 /* Closes the file and removes it, and its directory where nothing else is in it. */
 void excerpt_drop(struct excerpt *excerpt);
 
-/* The state where a capture begins, as its header tells it; the caller owns it. NULL on error. */
-struct state *excerpt_state(const struct capture_header *header, struct error *error);
-
 #endif

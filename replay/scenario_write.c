@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "reducers/narrow.h"
-#include "replay/excerpt.h"
+#include "replay/capture_source.h"
 #include "replay/scenario_parts.h"
 
 #define RUN_LONG_MS 600000 /* a longer quiet time is one tick, not thousands */
@@ -125,7 +125,7 @@ static bool write_lines(struct scenario_writing *writing, const char *capture,
         return false;
     }
     *report = (struct scenario_report){0};
-    writing->state = excerpt_state(capture_reader_header(reader), error);
+    writing->state = capture_state(capture_reader_header(reader), error);
     bool is_written = writing->state != NULL && begin(writing, error) &&
                       write_entries(writing, reader, report, error);
     state_destroy(writing->state);
