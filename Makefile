@@ -34,8 +34,9 @@ STORE = audit audit_backup audit_policy audit_prune audit_read audit_schema audi
     capture_seek capture_write database
 REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare cut cut_job cut_prove \
     excerpt journal journal_keep journal_open loop owner place pseudonyms record replay scenario \
-    scenario_ids scenario_lines scenario_rows scenario_write what_if what_if_answers \
-    what_if_compare what_if_policy what_if_record what_if_side why why_json why_text
+    scenario_ids scenario_lines scenario_rows scenario_words scenario_write what_if \
+    what_if_answers what_if_compare what_if_policy what_if_record what_if_side why why_json \
+    why_text
 STREAM = dispatch duty lead live live_sink names patience queue range reader redis redis_url \
     survey survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
@@ -57,7 +58,7 @@ TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list
 TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_backup audit_faults \
     audit_prune audit_readers audit_tamper
 TESTS_REPLAY = anonymize anonymize_proof capture_flip loop journal journal_keep journal_prune \
-    pseudonyms what_if what_if_scenarios why scenario
+    pseudonyms what_if what_if_scenarios why scenario scenario_write
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
     engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \

@@ -1,65 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "replay/scenario.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "base/check.h"
 #include "reducers/codec.h"
 #include "reducers/state.h"
 #include "replay/scenario_parts.h"
-
-#define PAIRS_MAX      96 /* more than an entry may have */
-#define WORD_SHOWN_MAX 40
-
-struct pairs {
-    struct span names[PAIRS_MAX], values[PAIRS_MAX];
-    uint32_t count;
-};
-
-/* FILE:LINE: "word": what is wrong, what is allowed. */
-__attribute__((format(printf, 4, 5))) static bool fail(const struct scenario *scenario,
-                                                       struct error *error, struct span word,
-                                                       const char *format, ...)
-{
-    char what[sizeof(error->message)];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(what, sizeof(what), format, arguments);
-    va_end(arguments);
-    struct buffer shown = {0};
-    word.size = word.size > WORD_SHOWN_MAX ? WORD_SHOWN_MAX : word.size;
-    buffer_put_json_string(&shown, word);
-    error_set(error, ERROR_USAGE, "%s:%llu: %.*s: %s", scenario->path,
-              (unsigned long long)scenario->line, SPAN_FORMAT(buffer_span(&shown)), what);
-    buffer_fini(&shown);
-    return false;
-}
-
-static struct span keep_number(struct scenario *scenario, uint64_t number)
-{
-    return arena_copy(&scenario->arena, span_of(number_text(number).text));
-}
-
-static bool add_pair(struct scenario *scenario, struct pairs *pairs, struct span name,
-                     struct span value, struct error *error)
-{
-    if (pairs->count == PAIRS_MAX) {
-        return fail(scenario, error, name, "too many fields; allowed: up to %d", PAIRS_MAX);
-    }
-    pairs->names[pairs->count] = name;
-    pairs->values[pairs->count++] = value;
-    return true;
-}
-
-/* One of the few that a shorthand itself puts. */
-static void put_pair(struct pairs *pairs, const char *name, struct span value)
-{
-    CHECK(pairs->count < PAIRS_MAX);
-    pairs->names[pairs->count] = span_of(name);
-    pairs->values[pairs->count++] = value;
-}
 
 /* What is written down comes back as the same state. */
 static void restart(struct scenario *scenario)
@@ -80,8 +25,8 @@ static void restart(struct scenario *scenario)
 static bool fold_raw(struct scenario *scenario, struct span raw, struct error *error)
 {
     if (scenario->entry_count >= scenario->entry_max) {
-        return fail(scenario, error, SPAN_NONE, "too many entries; allowed: up to %llu",
-                    (unsigned long long)scenario->entry_max);
+        return scenario_fail(scenario, error, SPAN_NONE, "too many entries; allowed: up to %llu",
+                             (unsigned long long)scenario->entry_max);
     }
     struct entry entry = {.id = {++scenario->entry_count, 0}, .raw = entry_kept(raw)};
     fold_entry(scenario->state, &entry, &scenario->output);
@@ -94,7 +39,8 @@ static bool fold_raw(struct scenario *scenario, struct span raw, struct error *e
     return true;
 }
 
-static bool fold_pairs(struct scenario *scenario, const struct pairs *pairs, struct error *error)
+static bool fold_pairs(struct scenario *scenario, const struct scenario_pairs *pairs,
+                       struct error *error)
 {
     struct buffer raw = {0};
     codec_put_raw(&raw, pairs->names, pairs->values, pairs->count);
@@ -103,116 +49,10 @@ static bool fold_pairs(struct scenario *scenario, const struct pairs *pairs, str
     return is_folded;
 }
 
-/* --- the words of a line --- */
-
-static int hex_digit(char digit)
+static void put_leader(struct scenario *scenario, struct scenario_pairs *pairs)
 {
-    static const char digits[] = "0123456789abcdef";
-    const char *place = digit == 0 ? NULL : strchr(digits, digit);
-    return place == NULL ? -1 : (int)(place - digits);
-}
-
-/* Two hexadecimal digits at the head of `*text`; false, and `*text` alone, when they are not there.
- */
-static bool take_hex(struct span *text, uint8_t *byte)
-{
-    int high = text->size < 2 ? -1 : hex_digit(text->data[0]);
-    int low = text->size < 2 ? -1 : hex_digit(text->data[1]);
-    if (high < 0 || low < 0) {
-        return false;
-    }
-    *byte = (uint8_t)(high * 16 + low);
-    *text = (struct span){text->data + 2, text->size - 2};
-    return true;
-}
-
-/* Takes what stands behind a backslash. */
-static bool take_escaped(struct span *rest, uint8_t *byte)
-{
-    if (rest->size == 0) {
-        return false;
-    }
-    char escaped = rest->data[0];
-    *rest = (struct span){rest->data + 1, rest->size - 1};
-    *byte = escaped == 'n' ? '\n' : (uint8_t)escaped;
-    return escaped == 'n' || escaped == '"' || escaped == '\\' ||
-           (escaped == 'x' && take_hex(rest, byte));
-}
-
-static void skip_blanks(struct span *rest)
-{
-    while (rest->size > 0 && rest->data[0] == ' ') {
-        *rest = (struct span){rest->data + 1, rest->size - 1};
-    }
-}
-
-/* A word up to a blank, or one in double quotes. */
-static bool take_word(struct scenario *scenario, struct span *rest, struct span *word,
-                      struct error *error)
-{
-    struct span whole = *rest;
-    struct buffer text = {0};
-    bool is_quoted = rest->size > 0 && rest->data[0] == '"', is_closed = false, is_good = true;
-    if (is_quoted) {
-        *rest = (struct span){rest->data + 1, rest->size - 1};
-    }
-    while (is_good && !is_closed && rest->size > 0) {
-        uint8_t byte = (uint8_t)rest->data[0];
-        *rest = (struct span){rest->data + 1, rest->size - 1};
-        is_closed = byte == (is_quoted ? '"' : ' ');
-        if (byte == '\\') {
-            is_good = take_escaped(rest, &byte);
-        }
-        if (is_good && !is_closed) {
-            buffer_put_byte(&text, byte);
-        }
-    }
-    *word = arena_copy(&scenario->arena, buffer_span(&text));
-    buffer_fini(&text);
-    if (!is_good) {
-        return fail(scenario, error, whole,
-                    "an unknown escape; allowed behind a backslash: n \" \\ xHH");
-    }
-    if (is_quoted && (!is_closed || (rest->size > 0 && rest->data[0] != ' '))) {
-        return fail(scenario, error, whole, "the quote is not closed before a blank");
-    }
-    return true;
-}
-
-/* Adds each `name=value` of the rest of the line. */
-static bool add_rest(struct scenario *scenario, struct pairs *pairs, struct span rest,
-                     struct error *error)
-{
-    for (skip_blanks(&rest); rest.size > 0; skip_blanks(&rest)) {
-        struct span value;
-        struct span name = span_cut(&rest, '=');
-        if (rest.data == NULL) {
-            return fail(scenario, error, name, "allowed here: name=value");
-        }
-        if (!take_word(scenario, &rest, &value, error) ||
-            !add_pair(scenario, pairs, name, value, error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void put_default(struct pairs *pairs, const char *name, struct span value)
-{
-    for (uint32_t i = 0; i < pairs->count; i++) {
-        if (span_is(pairs->names[i], name)) {
-            return;
-        }
-    }
-    if (pairs->count < PAIRS_MAX) { /* else the entry has too many fields anyway */
-        put_pair(pairs, name, value);
-    }
-}
-
-static void put_leader(struct scenario *scenario, struct pairs *pairs)
-{
-    put_default(pairs, "owner", SPAN("leader"));
-    put_default(pairs, "epoch", keep_number(scenario, scenario->epoch));
+    scenario_put_default(pairs, "owner", SPAN("leader"));
+    scenario_put_default(pairs, "epoch", scenario_keep_number(scenario, scenario->epoch));
 }
 
 /* --- what a line may be --- */
@@ -220,9 +60,9 @@ static void put_leader(struct scenario *scenario, struct pairs *pairs)
 static bool run_event(struct scenario *scenario, struct span type, struct span rest,
                       struct error *error)
 {
-    struct pairs pairs = {.count = 0};
-    put_pair(&pairs, "type", type);
-    if (!add_rest(scenario, &pairs, rest, error)) {
+    struct scenario_pairs pairs = {.count = 0};
+    scenario_put_pair(&pairs, "type", type);
+    if (!scenario_add_rest(scenario, &pairs, rest, error)) {
         return false;
     }
     enum event_type known = event_type_named(type);
@@ -235,17 +75,17 @@ static bool run_event(struct scenario *scenario, struct span type, struct span r
 static bool run_epoch(struct scenario *scenario, struct span type, struct span rest,
                       struct error *error)
 {
-    struct pairs pairs = {.count = 0};
+    struct scenario_pairs pairs = {.count = 0};
     scenario->epoch++;
-    put_pair(&pairs, "type", type);
-    if (!add_rest(scenario, &pairs, rest, error)) {
+    scenario_put_pair(&pairs, "type", type);
+    if (!scenario_add_rest(scenario, &pairs, rest, error)) {
         return false;
     }
     put_leader(scenario, &pairs);
-    put_default(&pairs, "timeline", SPAN("1"));
-    put_default(&pairs, "reducers", SPAN("1"));
-    put_default(&pairs, "ordinal", keep_number(scenario, scenario->entry_count));
-    put_default(&pairs, "wall_ms", SPAN("1000"));
+    scenario_put_default(&pairs, "timeline", SPAN("1"));
+    scenario_put_default(&pairs, "reducers", SPAN("1"));
+    scenario_put_default(&pairs, "ordinal", scenario_keep_number(scenario, scenario->entry_count));
+    scenario_put_default(&pairs, "wall_ms", SPAN("1000"));
     return fold_pairs(scenario, &pairs, error);
 }
 
@@ -253,7 +93,7 @@ static bool run_epoch(struct scenario *scenario, struct span type, struct span r
 struct policy_draft {
     struct policy policy;
     struct buffer lines;
-    struct pairs pairs; /* fields of the event itself */
+    struct scenario_pairs pairs; /* fields of the event itself */
 };
 
 static bool take_policy_pair(struct scenario *scenario, struct policy_draft *draft,
@@ -270,24 +110,25 @@ static bool take_policy_pair(struct scenario *scenario, struct policy_draft *dra
     if (span_is(name, "volatile")) {
         struct policy_facts facts = {.is_volatile = true};
         return policy_set_facts(&draft->policy, value, facts) ||
-               fail(scenario, error, value, "allowed: volatile=NAME, of up to %d services",
-                    POLICY_SERVICES_MAX);
+               scenario_fail(scenario, error, value, "allowed: volatile=NAME, of up to %d services",
+                             POLICY_SERVICES_MAX);
     }
     enum policy_key key = policy_key_named(name);
     if (key == POLICY_KEY_COUNT && event_field_named(name) != EVENT_FIELD_COUNT) {
-        return add_pair(scenario, &draft->pairs, name, value, error);
+        return scenario_add_pair(scenario, &draft->pairs, name, value, error);
     }
     if (key == POLICY_KEY_COUNT) {
-        return fail(scenario, error, name,
-                    "no such key; allowed: preset=safe, preset=seed (the first), volatile=NAME, "
-                    "the policy's keys (docs/policy.md), those of a service as "
-                    "service.NAME.KEY=VALUE");
+        return scenario_fail(
+            scenario, error, name,
+            "no such key; allowed: preset=safe, preset=seed (the first), volatile=NAME, "
+            "the policy's keys (docs/policy.md), those of a service as "
+            "service.NAME.KEY=VALUE");
     }
     const struct policy_key_rule *rule = policy_key_rule(key);
     return policy_value_parse(key, value, &draft->policy.value[key]) ||
-           fail(scenario, error, value, "no value of %s; allowed: %s%s", rule->key,
-                rule->words == NULL ? "a number up to " : rule->words,
-                rule->words == NULL ? number_text(rule->max).text : "");
+           scenario_fail(scenario, error, value, "no value of %s; allowed: %s%s", rule->key,
+                         rule->words == NULL ? "a number up to " : rule->words,
+                         rule->words == NULL ? number_text(rule->max).text : "");
 }
 
 static bool take_preset(struct scenario *scenario, struct span value, struct policy *out,
@@ -296,17 +137,17 @@ static bool take_preset(struct scenario *scenario, struct span value, struct pol
     bool is_seed = span_is(value, "seed");
     policy_preset(is_seed ? PRESET_SEED : PRESET_SAFE, out);
     return is_seed || span_is(value, "safe") ||
-           fail(scenario, error, value, "no such preset; allowed: safe, seed");
+           scenario_fail(scenario, error, value, "no such preset; allowed: safe, seed");
 }
 
 static bool run_policy(struct scenario *scenario, struct span type, struct span rest,
                        struct error *error)
 {
     struct policy_draft draft = {.pairs = {.count = 0}};
-    struct pairs told = {.count = 0};
+    struct scenario_pairs told = {.count = 0};
     policy_preset(scenario->preset, &draft.policy);
-    put_pair(&draft.pairs, "type", type);
-    bool is_fine = add_rest(scenario, &told, rest, error);
+    scenario_put_pair(&draft.pairs, "type", type);
+    bool is_fine = scenario_add_rest(scenario, &told, rest, error);
     for (uint32_t i = 0; is_fine && i < told.count; i++) {
         bool is_preset = i == 0 && span_is(told.names[0], "preset");
         is_fine = is_preset
@@ -317,9 +158,9 @@ static bool run_policy(struct scenario *scenario, struct span type, struct span 
         struct buffer text = {0};
         policy_put_text(&text, &draft.policy);
         buffer_put_span(&text, buffer_span(&draft.lines));
-        put_default(&draft.pairs, "text", buffer_span(&text));
-        put_default(&draft.pairs, "origin", SPAN("file"));
-        put_default(&draft.pairs, "hash", SPAN("cafe"));
+        scenario_put_default(&draft.pairs, "text", buffer_span(&text));
+        scenario_put_default(&draft.pairs, "origin", SPAN("file"));
+        scenario_put_default(&draft.pairs, "hash", SPAN("cafe"));
         put_leader(scenario, &draft.pairs);
         is_fine = fold_pairs(scenario, &draft.pairs, error);
         buffer_fini(&text);
@@ -334,19 +175,19 @@ static bool run_ticks(struct scenario *scenario, struct span type, struct span r
     uint64_t left_ms;
     (void)type;
     if (!span_to_number(rest, SCENARIO_RUN_MAX, &left_ms)) {
-        return fail(scenario, error, rest, "allowed: run MS, up to %d", SCENARIO_RUN_MAX);
+        return scenario_fail(scenario, error, rest, "allowed: run MS, up to %d", SCENARIO_RUN_MAX);
     }
     bool is_fine = true;
     struct number_text epoch = number_text(scenario->epoch);
     while (is_fine && left_ms > 0) {
         uint64_t elapsed_ms = left_ms < SCENARIO_TICK_MS ? left_ms : SCENARIO_TICK_MS;
         struct number_text elapsed = number_text(elapsed_ms);
-        struct pairs pairs = {.count = 0};
-        put_pair(&pairs, "type", SPAN("tick"));
-        put_pair(&pairs, "elapsed_ms", span_of(elapsed.text));
-        put_pair(&pairs, "wall_ms", SPAN("1000"));
-        put_pair(&pairs, "owner", SPAN("leader"));
-        put_pair(&pairs, "epoch", span_of(epoch.text));
+        struct scenario_pairs pairs = {.count = 0};
+        scenario_put_pair(&pairs, "type", SPAN("tick"));
+        scenario_put_pair(&pairs, "elapsed_ms", span_of(elapsed.text));
+        scenario_put_pair(&pairs, "wall_ms", SPAN("1000"));
+        scenario_put_pair(&pairs, "owner", SPAN("leader"));
+        scenario_put_pair(&pairs, "epoch", span_of(epoch.text));
         is_fine = fold_pairs(scenario, &pairs, error);
         left_ms -= elapsed_ms;
     }
@@ -371,27 +212,27 @@ static bool open_effect(struct scenario *scenario, struct span subject, bool is_
                         struct effect_request *out, struct error *error)
 {
     return scenario_open_effect(scenario->state, subject, is_question, out) ||
-           fail(scenario, error, subject, "no %s is open about it here",
-                is_question ? "question" : "effect");
+           scenario_fail(scenario, error, subject, "no %s is open about it here",
+                         is_question ? "question" : "effect");
 }
 
 static bool run_answer(struct scenario *scenario, struct span type, struct span rest,
                        struct error *error)
 {
-    struct pairs pairs = {.count = 0};
+    struct scenario_pairs pairs = {.count = 0};
     struct effect_request question;
     struct span job;
     (void)type;
-    skip_blanks(&rest);
-    if (!take_word(scenario, &rest, &job, error) ||
+    scenario_skip_blanks(&rest);
+    if (!scenario_take_word(scenario, &rest, &job, error) ||
         !open_effect(scenario, job, true, &question, error)) {
         return false;
     }
-    put_pair(&pairs, "type", SPAN("service.answered"));
-    put_pair(&pairs, "question", question.id);
-    put_pair(&pairs, "job", job);
-    put_pair(&pairs, "attempt", keep_number(scenario, question.attempt));
-    if (!add_rest(scenario, &pairs, rest, error)) {
+    scenario_put_pair(&pairs, "type", SPAN("service.answered"));
+    scenario_put_pair(&pairs, "question", question.id);
+    scenario_put_pair(&pairs, "job", job);
+    scenario_put_pair(&pairs, "attempt", scenario_keep_number(scenario, question.attempt));
+    if (!scenario_add_rest(scenario, &pairs, rest, error)) {
         return false;
     }
     put_leader(scenario, &pairs);
@@ -401,49 +242,38 @@ static bool run_answer(struct scenario *scenario, struct span type, struct span 
 static bool run_settle(struct scenario *scenario, struct span type, struct span rest,
                        struct error *error)
 {
-    struct pairs pairs = {.count = 0};
+    struct scenario_pairs pairs = {.count = 0};
     struct effect_request effect;
     struct span subject, outcome;
     (void)type;
-    skip_blanks(&rest);
-    if (!take_word(scenario, &rest, &subject, error) ||
+    scenario_skip_blanks(&rest);
+    if (!scenario_take_word(scenario, &rest, &subject, error) ||
         !open_effect(scenario, subject, false, &effect, error)) {
         return false;
     }
-    skip_blanks(&rest);
-    if (!take_word(scenario, &rest, &outcome, error)) {
+    scenario_skip_blanks(&rest);
+    if (!scenario_take_word(scenario, &rest, &outcome, error)) {
         return false;
     }
-    put_pair(&pairs, "type", SPAN("effect.settled"));
-    put_pair(&pairs, "effect", effect.id);
-    put_pair(&pairs, "outcome", outcome);
-    if (!add_rest(scenario, &pairs, rest, error)) {
+    scenario_put_pair(&pairs, "type", SPAN("effect.settled"));
+    scenario_put_pair(&pairs, "effect", effect.id);
+    scenario_put_pair(&pairs, "outcome", outcome);
+    if (!scenario_add_rest(scenario, &pairs, rest, error)) {
         return false;
     }
     put_leader(scenario, &pairs);
     return fold_pairs(scenario, &pairs, error);
 }
 
-static bool read_bytes(struct scenario *scenario, struct span digits, struct buffer *bytes,
-                       struct error *error)
-{
-    uint8_t byte;
-    while (take_hex(&digits, &byte)) {
-        buffer_put_byte(bytes, byte);
-    }
-    return digits.size == 0 ||
-           fail(scenario, error, digits, "allowed: pairs of hexadecimal digits 0-9 a-f");
-}
-
 static bool run_wrong_bytes(struct scenario *scenario, struct span type, struct span rest,
                             struct error *error)
 {
-    struct pairs pairs = {.count = 0};
+    struct scenario_pairs pairs = {.count = 0};
     struct buffer bytes = {0};
     (void)type;
-    bool is_fine = read_bytes(scenario, rest, &bytes, error);
+    bool is_fine = scenario_read_bytes(scenario, rest, &bytes, error);
     if (is_fine) {
-        put_pair(&pairs, "e", buffer_span(&bytes));
+        scenario_put_pair(&pairs, "e", buffer_span(&bytes));
         is_fine = fold_pairs(scenario, &pairs, error);
     }
     buffer_fini(&bytes);
@@ -455,8 +285,8 @@ static bool run_wrong_entry(struct scenario *scenario, struct span type, struct 
 {
     struct buffer raw = {0};
     (void)type;
-    bool is_fine =
-        read_bytes(scenario, rest, &raw, error) && fold_raw(scenario, buffer_span(&raw), error);
+    bool is_fine = scenario_read_bytes(scenario, rest, &raw, error) &&
+                   fold_raw(scenario, buffer_span(&raw), error);
     buffer_fini(&raw);
     return is_fine;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What scenario_write.c and scenario_lines.c share: entries on their way to lines. */
+ * What the reading and the writing of scenarios share inside. */
 #ifndef SALVOR_REPLAY_SCENARIO_PARTS_H
 #define SALVOR_REPLAY_SCENARIO_PARTS_H
 
@@ -7,6 +7,40 @@
 #include "reducers/state.h"
 #include "reducers/table.h"
 #include "replay/scenario.h"
+
+/* --- scenario_words.c: the words of a line --- */
+
+#define SCENARIO_PAIRS_MAX 96 /* more than an entry may have */
+
+struct scenario_pairs {
+    struct span names[SCENARIO_PAIRS_MAX], values[SCENARIO_PAIRS_MAX];
+    uint32_t count;
+};
+
+/* Sets FILE:LINE: "word": what is wrong, what is allowed; returns false. */
+__attribute__((format(printf, 4, 5))) bool scenario_fail(const struct scenario *scenario,
+                                                         struct error *error, struct span word,
+                                                         const char *format, ...);
+/* In decimal; lives as long as the scenario, as the words that are taken do. */
+struct span scenario_keep_number(struct scenario *scenario, uint64_t number);
+bool scenario_add_pair(struct scenario *scenario, struct scenario_pairs *pairs, struct span name,
+                       struct span value, struct error *error);
+/* One of the few that a shorthand itself puts. */
+void scenario_put_pair(struct scenario_pairs *pairs, const char *name, struct span value);
+/* Unless the name is there. */
+void scenario_put_default(struct scenario_pairs *pairs, const char *name, struct span value);
+void scenario_skip_blanks(struct span *rest);
+/* A word up to a blank, or one in double quotes. */
+bool scenario_take_word(struct scenario *scenario, struct span *rest, struct span *word,
+                        struct error *error);
+/* Adds each `name=value` of the rest of the line. */
+bool scenario_add_rest(struct scenario *scenario, struct scenario_pairs *pairs, struct span rest,
+                       struct error *error);
+/* Appends the bytes that pairs of hexadecimal digits tell. */
+bool scenario_read_bytes(struct scenario *scenario, struct span digits, struct buffer *bytes,
+                         struct error *error);
+
+/* --- scenario_write.c --- */
 
 struct scenario_writing {
     struct state *state;       /* owned: as the capture's entries move it */
