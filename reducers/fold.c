@@ -165,6 +165,7 @@ void fold_entry(struct state *state, const struct entry *entry, struct fold_outp
         .output = output,
         .context = {.policy = &state->policy,
                     .liveness_ms = state->liveness_ms,
+                    .reducers = state->reducers,
                     .deadline_ms = state->deadline_ms,
                     .id = entry->id},
     };

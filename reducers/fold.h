@@ -9,6 +9,9 @@
 #include "reducers/decision.h"
 #include "reducers/event.h"
 
+/* The versions of the rules that are compiled in. Each `epoch` event chooses the one in force from
+ * there on; before the first it is the oldest. CONTRIBUTING tells how a decision is changed. */
+#define REDUCERS_OLDEST  2
 #define REDUCERS_VERSION 2
 
 struct state;

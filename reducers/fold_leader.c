@@ -142,6 +142,7 @@ void fold_epoch(struct folding *folding)
     const struct event *event = folding->event;
     state->epoch = event_number(event, FIELD_EPOCH);
     state->timeline = event_number(event, FIELD_TIMELINE);
+    state->reducers = folding->context.reducers = event_number(event, FIELD_REDUCERS);
     state_keep(&state->owner, event_text(event, FIELD_OWNER));
     folding->output->is_epoch_new = true;
     pass_time(folding, 0);

@@ -159,7 +159,7 @@ static struct decision *begin_decision(struct folding *folding, enum action acti
     decision->action = action;
     decision->reason = reason;
     decision->policy = keep_span(folding, state->policy_hash);
-    decision->reducers = REDUCERS_VERSION;
+    decision->reducers = state->reducers;
     decision->mode = policy_value(&state->policy, service, POLICY_EFFECTS) == EFFECTS_APPLY
                          ? SPAN("apply")
                          : SPAN("observe");

@@ -2,7 +2,7 @@
  * The state as bytes and back. One walk serves both directions, so that what is written is what is
  * read.
  *
- * Format, version 2: the byte 'S', a varint of the version, then in this order, each number as a
+ * Format, version 3: the byte 'S', a varint of the version, then in this order, each number as a
  * varint and each text sized: scalars, clocks, policy, the fleet's hold, counters, next_arrival;
  * workers, jobs, effects, producers' ids and policy owners in order of arrival, each table behind
  * its count; then the orders that arrival does not give: the jobs of each worker in order of their
@@ -17,7 +17,7 @@
 #include "reducers/verdict.h"
 
 #define SNAPSHOT_MARK    'S'
-#define SNAPSHOT_VERSION 2
+#define SNAPSHOT_VERSION 3
 
 /* Exactly one of the first two is set. */
 struct walk {
@@ -129,6 +129,7 @@ static void walk_scalars(struct walk *walk, struct state *state)
     walk_small(walk, &state->partition, UINT32_MAX);
     walk_number(walk, &state->timeline);
     walk_number(walk, &state->epoch);
+    walk_number(walk, &state->reducers);
     walk_number(walk, &state->ordinal);
     walk_text(walk, FIELD_OWNER, &state->owner);
     walk_id(walk, &state->position);

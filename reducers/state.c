@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "reducers/fold.h"
 #include "reducers/tables.h"
 #include "reducers/verdict.h"
 
@@ -14,6 +15,7 @@ struct state *state_create(uint32_t partition)
 {
     struct state *state = mem_zero(sizeof *state);
     state->partition = partition;
+    state->reducers = REDUCERS_OLDEST;
     policy_preset(PRESET_SAFE, &state->policy);
     /* Before anybody said what may be done, nothing is. */
     state->policy.value[POLICY_EFFECTS] = EFFECTS_OBSERVE;
@@ -210,6 +212,7 @@ struct state_summary state_summary(const struct state *state)
         .partition = state->partition,
         .timeline = state->timeline,
         .epoch = state->epoch,
+        .reducers = state->reducers,
         .owner = state->owner,
         .ordinal = state->ordinal,
         .position = state->position,

@@ -34,6 +34,7 @@ struct state_summary {
     uint32_t partition;
     uint64_t timeline;                 /* 0 before the first epoch event */
     uint64_t epoch;                    /* of the last epoch event folded; 0 before the first */
+    uint64_t reducers;                 /* version of the rules in force; may be an unknown one */
     struct span owner;                 /* of that epoch */
     uint64_t ordinal;                  /* entries folded */
     struct stream_id position;         /* id of the last entry folded; zero before the first */

@@ -36,6 +36,7 @@ struct policy_owner {
 struct state {
     uint32_t partition;
     uint64_t timeline, epoch, ordinal;
+    uint64_t reducers; /* version of the rules in force: of the last epoch event */
     struct span owner; /* owned */
     struct stream_id position;
     uint64_t liveness_ms, deadline_ms;

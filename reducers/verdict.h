@@ -12,6 +12,7 @@
 struct context {
     const struct policy *policy; /* borrowed */
     uint64_t liveness_ms, deadline_ms;
+    uint64_t reducers;    /* version of the rules in force */
     struct stream_id id;  /* of the event being folded */
     enum reason held_for; /* why what rests on silence alone waits; NONE: it does not */
 };

@@ -77,7 +77,8 @@ struct loop {
 };
 
 /* Runs until the source ends (true) or something fails (false; nothing after the failing stage was
- * done for that batch). */
+ * done for that batch). ERROR_REFUSED: an epoch's version of the reducers is not compiled in; the
+ * entry that opened it, and what its batch gave before, reach no sink's commit. */
 __attribute__((warn_unused_result)) bool loop_run(struct loop *loop, struct error *error);
 
 #endif

@@ -2,6 +2,7 @@
 #include "replay/scenario.h"
 
 #include "base/check.h"
+#include "base/sha256.h"
 #include "reducers/codec.h"
 #include "reducers/state.h"
 #include "replay/scenario_parts.h"
@@ -83,7 +84,7 @@ static bool run_epoch(struct scenario *scenario, struct span type, struct span r
     }
     put_leader(scenario, &pairs);
     scenario_put_default(&pairs, "timeline", SPAN("1"));
-    scenario_put_default(&pairs, "reducers", SPAN("1"));
+    scenario_put_default(&pairs, "reducers", scenario_keep_number(scenario, REDUCERS_VERSION));
     scenario_put_default(&pairs, "ordinal", scenario_keep_number(scenario, scenario->entry_count));
     scenario_put_default(&pairs, "wall_ms", SPAN("1000"));
     return fold_pairs(scenario, &pairs, error);
@@ -160,7 +161,9 @@ static bool run_policy(struct scenario *scenario, struct span type, struct span 
         buffer_put_span(&text, buffer_span(&draft.lines));
         scenario_put_default(&draft.pairs, "text", buffer_span(&text));
         scenario_put_default(&draft.pairs, "origin", SPAN("file"));
-        scenario_put_default(&draft.pairs, "hash", SPAN("cafe"));
+        struct sha256 hash = sha256_of(buffer_span(&text));
+        struct sha256_text hash_text = sha256_text(&hash);
+        scenario_put_default(&draft.pairs, "hash", span_of(hash_text.text));
         put_leader(scenario, &draft.pairs);
         is_fine = fold_pairs(scenario, &draft.pairs, error);
         buffer_fini(&text);

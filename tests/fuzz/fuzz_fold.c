@@ -205,7 +205,7 @@ static void put_epoch(struct history *history)
     add_text(history, "type", "epoch");
     ADD_ONE_OF(history, "gap_ms", "", "5000", "2000000");
     ADD_ONE_OF(history, "timeline", "1", "1", "2");
-    add_text(history, "reducers", "1");
+    add_text(history, "reducers", "2");
     add_text(history, "ordinal", "7");
     add_text(history, "wall_ms", "1");
     add_text(history, "owner", "leader");

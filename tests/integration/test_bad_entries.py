@@ -168,7 +168,7 @@ def test_only_the_leader_is_believed_in_what_only_the_leader_may_say():
             ("tick", {"elapsed_ms": 1000, "gap_ms": 999999999, "wall_ms": 1, **other}),
             ("tick", {"elapsed_ms": 1000, "gap_ms": 999999999, "wall_ms": 1, **true,
                       "epoch": int(held["epoch"]) + 1}),
-            ("epoch", {"timeline": 1, "reducers": 1, "ordinal": 1, "wall_ms": 1,
+            ("epoch", {"timeline": 1, "reducers": 2, "ordinal": 1, "wall_ms": 1,
                        "gap_ms": 999999999, **other}),
             ("effect.settled", {"effect": "0.1.1-1.1.1", "outcome": "applied", **other}),
             ("service.answered", {"question": "q", "job": "j1", "attempt": 1,

@@ -47,7 +47,7 @@ void history_policy(struct history *history, const char *text)
 
 void history_begin(struct history *history, const char *policy_text)
 {
-    history_fold(history, "epoch owner=leader epoch=1 timeline=1 reducers=1 ordinal=0 wall_ms=1");
+    history_fold(history, "epoch owner=leader epoch=1 timeline=1 reducers=2 ordinal=0 wall_ms=1");
     history_policy(history, policy_text);
 }
 

@@ -165,7 +165,7 @@ static void test_fold__policy_owners_are_remembered_by_count(void **fixture)
     for (unsigned owner = 1; owner <= POLICY_OWNERS_MAX + 1; owner++) {
         char line[256];
         snprintf(line, sizeof line,
-                 "epoch owner=o%u epoch=%u timeline=1 reducers=1 ordinal=0 wall_ms=1", owner,
+                 "epoch owner=o%u epoch=%u timeline=1 reducers=2 ordinal=0 wall_ms=1", owner,
                  owner + 1);
         history_fold(&history, line);
         assert_true(history.output.is_epoch_new);

@@ -159,8 +159,25 @@ static void watch_stray_epoch(struct scene *scene)
     if (scene->step == 0 && scene->seen[EVENT_TICK] >= 2) {
         scene->step = 1;
         DO(scene, "XADD", STREAM, "*", "type", "epoch", "epoch", "99", "owner", "hand", "timeline",
-           "4", "reducers", "1", "ordinal", "5", "wall_ms", "1");
+           "4", "reducers", "2", "ordinal", "5", "wall_ms", "1");
     }
+}
+
+static void watch_future_epoch(struct scene *scene)
+{
+    if (scene->step == 0 && scene->seen[EVENT_TICK] >= 2) {
+        scene->step = 1;
+        DO(scene, "XADD", STREAM, "*", "type", "epoch", "epoch", "99", "owner", "hand", "timeline",
+           "4", "reducers", "99", "ordinal", "5", "wall_ms", "1");
+    }
+}
+
+/* It neither leads nor decides on; what it may not fold it has not kept either. */
+static void test_live_faults__an_epoch_of_unknown_reducers_ends_the_process(void **fixture)
+{
+    struct scene *scene = *fixture;
+    assert_scene_ends(scene, watch_future_epoch, ERROR_REFUSED);
+    assert_non_null(strstr(scene_failure.message, "epoch 99 was opened by reducers 99"));
 }
 
 static void test_live_faults__an_epoch_made_by_hand_ends_one_lead_alone(void **fixture)
@@ -524,6 +541,7 @@ int main(void)
         IN_SCENE(test_live_faults__an_entry_deleted_unread_ends_it),
         IN_SCENE(test_live_faults__a_deleted_stream_ends_it),
         IN_SCENE(test_live_faults__an_emptied_redis_ends_it),
+        IN_SCENE(test_live_faults__an_epoch_of_unknown_reducers_ends_the_process),
         IN_SCENE(test_live_faults__an_epoch_made_by_hand_ends_one_lead_alone),
         IN_SCENE(test_live_faults__a_lead_without_its_epoch_event_ends),
         IN_SCENE(test_live_faults__a_shortage_of_memory_is_waited_out),

@@ -195,6 +195,121 @@ static void test_loop__ends_with_the_error_of_the_source(void **fixture)
     assert_string_equal(scene.trace, "");
 }
 
+/* --- versions of the reducers --- */
+
+/* One batch: a heartbeat, an epoch by `reducers`, a heartbeat. */
+struct epochs {
+    const char *reducers;
+    bool is_given;
+    uint32_t folded, commits;
+};
+
+static struct span epoch_by(struct batch *batch, const char *reducers)
+{
+    struct buffer raw = {0};
+    const struct span names[] = {SPAN("type"),     SPAN("epoch"),    SPAN("owner"),
+                                 SPAN("timeline"), SPAN("reducers"), SPAN("ordinal"),
+                                 SPAN("wall_ms")};
+    const struct span values[] = {SPAN("epoch"),     SPAN("7"), SPAN("me"), SPAN("1"),
+                                  span_of(reducers), SPAN("0"), SPAN("1")};
+    codec_put_raw(&raw, names, values, sizeof(names) / sizeof(names[0]));
+    struct span copy = arena_copy(&batch->arena, buffer_span(&raw));
+    buffer_fini(&raw);
+    return copy;
+}
+
+static enum source_next epochs_read(void *self, const struct state *state, struct batch *batch,
+                                    struct error *error)
+{
+    struct epochs *epochs = self;
+    (void)state, (void)error;
+    if (epochs->is_given) {
+        return SOURCE_END;
+    }
+    epochs->is_given = true;
+    batch_add(batch, (struct stream_id){1, 0}, heartbeat(batch));
+    batch_add(batch, (struct stream_id){2, 5}, epoch_by(batch, epochs->reducers));
+    batch_add(batch, (struct stream_id){3, 0}, heartbeat(batch));
+    return SOURCE_BATCH;
+}
+
+static bool epochs_fold(void *self, const struct entry *entry, const struct state *state,
+                        const struct fold_output *output, struct error *error)
+{
+    (void)entry, (void)state, (void)output, (void)error;
+    ((struct epochs *)self)->folded++;
+    return true;
+}
+
+static bool epochs_commit(void *self, const struct state *state, bool is_caught_up,
+                          struct error *error)
+{
+    (void)state, (void)is_caught_up, (void)error;
+    ((struct epochs *)self)->commits++;
+    return true;
+}
+
+static bool epochs_run(struct epochs *epochs, struct state *state, struct error *error)
+{
+    struct loop loop = {
+        .state = state,
+        .source = {.name = "epochs", .self = epochs, .read = epochs_read},
+        .sinks = {{.name = "sink", .self = epochs, .fold = epochs_fold, .commit = epochs_commit}},
+        .sink_count = 1,
+    };
+    *error = (struct error){0};
+    return loop_run(&loop, error);
+}
+
+static void test_loop__an_epoch_chooses_the_version_of_the_reducers(void **fixture)
+{
+    (void)fixture;
+    for (uint64_t version = REDUCERS_OLDEST; version <= REDUCERS_VERSION; version++) {
+        char text[24];
+        snprintf(text, sizeof(text), "%llu", (unsigned long long)version);
+        struct epochs epochs = {.reducers = text};
+        struct error error;
+        struct state *state = state_create(0);
+        assert_int_equal(state_summary(state).reducers, REDUCERS_OLDEST);
+        assert_true(epochs_run(&epochs, state, &error));
+        assert_int_equal(epochs.folded, 3);
+        assert_int_equal(state_summary(state).reducers, version);
+        state_destroy(state);
+    }
+}
+
+static void test_loop__an_epoch_of_an_unknown_version_ends_it(void **fixture)
+{
+    (void)fixture;
+    char range[64], later[24];
+    snprintf(range, sizeof(range), "; this program knows %d to %d", REDUCERS_OLDEST,
+             REDUCERS_VERSION);
+    snprintf(later, sizeof(later), "%d", REDUCERS_VERSION + 1);
+    const struct {
+        const char *reducers, *wanted;
+    } cases[] = {
+        {later, "a newer salvor"}, {"1000000", "a newer salvor"}, {"1", "an older salvor"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct epochs epochs = {.reducers = cases[i].reducers};
+        struct error error;
+        struct state *state = state_create(0);
+        assert_false(epochs_run(&epochs, state, &error));
+        assert_int_equal(error.code, ERROR_REFUSED);
+        assert_non_null(strstr(error.message, "entry 2-5: epoch 7 was opened by reducers "));
+        assert_non_null(strstr(error.message, range));
+        assert_non_null(strstr(error.message, cases[i].wanted));
+        assert_int_equal(epochs.folded, 1);
+        assert_int_equal(epochs.commits, 0);
+
+        /* A state brought back from such an epoch goes no further either. */
+        epochs = (struct epochs){.reducers = "2"};
+        assert_false(epochs_run(&epochs, state, &error));
+        assert_int_equal(error.code, ERROR_REFUSED);
+        assert_false(epochs.is_given);
+        state_destroy(state);
+    }
+}
+
 /* Runs two batches in a child that is to die at a pass of a point. True when it was killed; `scene`
  * is shared with it and tells what had been done by then. */
 static bool dies_at(const char *point, bool has_crash_points, struct scene *scene)
@@ -255,6 +370,8 @@ int main(void)
         cmocka_unit_test(test_loop__passes_empty_batches_through_all_stages),
         cmocka_unit_test(test_loop__stops_at_the_failing_stage),
         cmocka_unit_test(test_loop__ends_with_the_error_of_the_source),
+        cmocka_unit_test(test_loop__an_epoch_chooses_the_version_of_the_reducers),
+        cmocka_unit_test(test_loop__an_epoch_of_an_unknown_version_ends_it),
         cmocka_unit_test(test_loop__can_be_killed_at_each_crash_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
