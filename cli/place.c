@@ -102,3 +102,9 @@ bool options_place(const struct verb *verb, const struct options *options, uint3
             verb->name, verb->options[option].name, text);
     return false;
 }
+
+void place_help(void)
+{
+    printf("\nPLACE: a time (2026-11-23T11:58:41.123, UTC; or the day alone), Unix ms "
+           "(@1700000000000),\na stream id (1700000000000-0) or an ordinal (#17).\n");
+}

@@ -13,5 +13,7 @@ bool place_read(struct span text, struct place *out);
  * false when it is none. */
 bool options_place(const struct verb *verb, const struct options *options, uint32_t option,
                    struct place *out);
+/* What a PLACE may be, for the end of a verb's help. */
+void place_help(void);
 
 #endif

@@ -3,24 +3,34 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/json.h"
+#include "cli/interrupt.h"
+#include "cli/place.h"
+#include "cli/progress.h"
+#include "cli/replay_check.h"
+#include "cli/replay_report.h"
 #include "cli/verb.h"
 #include "cli/what_if.h"
-#include "replay/replay.h"
+#include "replay/decision_line.h"
 
-enum { AUDIT, BATCH, DATABASE, DECISIONS, DECODE_ONLY, JSON, LIMIT, POLICY };
+enum { AUDIT, BATCH, CHECK, DATABASE, DECISIONS, DECODE_ONLY, FROM, JSON, LIMIT, POLICY, REWRITE, UNTIL };
 
 static const struct option_rule rules[] = {
     [AUDIT] = {.name = "--audit", .value = "DB", .help = "compare with this audit database"},
     [BATCH] = {.name = "--batch", .value = "N", .help = "entries read together (1000)"},
-    [DATABASE] = {.name = "--db", .value = "OUT", .help = "with --policy: its tables go into OUT"},
+    [CHECK] = {.name = "--check",
+               .value = "DIR",
+               .help = "replay each NAME.capture of DIR against its NAME.expected"},
+    [DATABASE] = {.name = "--db", .value = "OUT", .help = "write a new database: an audit, or the tables of --policy"},
     [DECISIONS] = {.name = "--decisions", .help = "print each decision on a line"},
     [DECODE_ONLY] = {.name = "--decode-only", .help = "decode, fold nothing: a measure of speed"},
+    [FROM] = {.name = "--from", .value = "PLACE", .help = "compare, write, print from here on"},
     [JSON] = {.name = "--json", .help = "print the summary as one JSON object"},
     [LIMIT] = {.name = "--limit", .value = "N", .help = "with --policy: jobs to show (50)"},
     [POLICY] = {.name = "--policy",
                 .value = "FILE",
                 .help = "what if: compare with what the policy of FILE would have decided"},
+    [REWRITE] = {.name = "--rewrite", .help = "with --check: write the expected decisions anew"},
+    [UNTIL] = {.name = "--until", .value = "PLACE", .help = "the last entry to fold"},
 };
 
 static enum status replay_verb(const struct options *options);
@@ -29,152 +39,92 @@ const struct verb verb_replay = {
     .name = "replay",
     .arguments = "FILE|DIR",
     .summary = "Fold a capture again, offline; compare with the audit if one is given.",
-    .argument_min = 1,
+    .argument_min = 0, /* none with --check */
     .argument_max = 1,
     .options = rules,
     .option_count = sizeof(rules) / sizeof(rules[0]),
     .run = replay_verb,
+    .help_more = place_help,
 };
-
-static void put_decision(struct buffer *line, const struct decision *decision)
-{
-    buffer_put_span(line, decision->id);
-    buffer_put_text(line, " action=");
-    buffer_put_text(line, action_text(decision->action));
-    buffer_put_text(line, " reason=");
-    buffer_put_text(line, reason_code(decision->reason));
-    buffer_put_text(line, " job=");
-    buffer_put_json_string(line, decision->job);
-    buffer_put_text(line, " worker=");
-    buffer_put_json_string(line, decision->worker);
-    buffer_put_text(line, " attempt=");
-    buffer_put_decimal(line, decision->attempt);
-    buffer_put_text(line, " evidence=");
-    buffer_put_span(line, decision->evidence);
-    buffer_put_byte(line, '\n');
-}
 
 static void print_decision(void *payload, const struct decision *decision)
 {
     struct buffer *line = payload;
     buffer_reset(line);
-    put_decision(line, decision);
+    decision_line_put(line, decision);
     fwrite(line->data, 1, line->size, stdout);
 }
 
-/* The first difference, column by column. */
-static void print_difference(const struct difference *difference)
+static bool step(void *payload, uint64_t passed)
 {
-    printf("difference in %s %.*s, ordinal %" PRIu64 "\n", difference->table,
-           SPAN_FORMAT(difference->id), difference->ordinal);
-    for (uint32_t i = 0; i < difference->field_count; i++) {
-        const struct difference_field *field = &difference->fields[i];
-        printf("  %s\n    fold:  %.*s\n    audit: %.*s\n", field->column, SPAN_FORMAT(field->fold),
-               SPAN_FORMAT(field->audit));
-    }
+    progress_step(payload, passed);
+    return !interrupt_is_asked();
 }
 
-static void print_compared(const struct replay_report *report)
+static bool refuse(const char *problem)
 {
-    const struct compare_counts *counts = &report->counts;
-    const struct difference *difference = compare_difference(report->compare);
-    if (difference != NULL) {
-        print_difference(difference);
-        return;
-    }
-    printf("the audit agrees: decisions=%" PRIu64 " effects=%" PRIu64 " state_hashes=%" PRIu64 "\n",
-           counts->decisions, counts->effects, counts->checkpoints);
-    if (counts->pruned > 0) {
-        printf("not compared: %" PRIu64 " decisions of the fold were pruned from the audit\n",
-               counts->pruned);
-    }
-    if (counts->fold_beyond > 0) {
-        printf("not compared: %" PRIu64
-               " decisions of the fold lie behind the audit's position (not committed there yet)\n",
-               counts->fold_beyond);
-    }
-    if (counts->audit_beyond > 0) {
-        printf("not compared: %" PRIu64
-               " decisions of the audit lie behind the capture's end at ordinal %" PRIu64 "\n",
-               counts->audit_beyond, report->ordinal);
-    }
+    fprintf(stderr, "salvor replay: %s\n", problem);
+    return false;
 }
 
-static void print_text(const struct replay_report *report, bool is_decode_only)
+/* Options that say nothing together. */
+static bool options_agree(const struct options *options)
 {
-    struct buffer id = {0};
-    stream_id_put(&id, report->position);
-    printf("entries=%" PRIu64 " decisions=%" PRIu64 " ordinal=%" PRIu64 " position=%.*s\n",
-           report->entries, report->decisions, report->ordinal, (int)id.size, id.data);
-    buffer_fini(&id);
-    if (is_decode_only) {
-        printf("undecodable=%" PRIu64 "\n", report->undecodable);
-    } else {
-        printf("state_hash=%s\n", sha256_text(&report->state_hash).text);
+    static const uint8_t folding[] = {AUDIT, DATABASE, DECISIONS, FROM, UNTIL};
+    if (options->value[REWRITE] != NULL && options->value[CHECK] == NULL) {
+        return refuse("--rewrite belongs to --check");
     }
-    printf("elapsed_ms=%" PRIu64 "\n", report->elapsed_ns / 1000000);
-    if (report->is_torn) {
-        printf("torn: the capture ends in an incomplete frame, which was left out\n");
+    if (options->value[LIMIT] != NULL) {
+        return refuse("--limit belongs to --policy");
     }
-    if (report->compare != NULL) {
-        print_compared(report);
+    if (options->argument_count == 0) {
+        return refuse("needs FILE|DIR");
     }
+    for (size_t i = 0; options->value[DECODE_ONLY] != NULL && i < sizeof(folding); i++) {
+        if (options->value[folding[i]] != NULL) {
+            fprintf(stderr, "salvor replay: --decode-only decides nothing: not with %s\n",
+                    rules[folding[i]].name);
+            return false;
+        }
+    }
+    return true;
 }
 
-static void put_json_difference(struct buffer *out, const struct difference *difference)
+static bool read_config(const struct options *options, struct replay_config *config)
 {
-    json_put_key(out, "difference");
-    if (difference == NULL) {
-        buffer_put_text(out, "null");
-        return;
+    uint64_t batch_size = REPLAY_BATCH;
+    if (!options_agree(options) ||
+        !options_number(&verb_replay, options, BATCH, 1, REPLAY_BATCH_MAX, &batch_size) ||
+        !options_place(&verb_replay, options, FROM, &config->from) ||
+        !options_place(&verb_replay, options, UNTIL, &config->until)) {
+        return false;
     }
-    buffer_put_byte(out, '{');
-    json_put_text(out, "table", span_of(difference->table));
-    json_put_text(out, "id", difference->id);
-    json_put_number(out, "ordinal", difference->ordinal);
-    json_put_key(out, "columns");
-    buffer_put_byte(out, '[');
-    for (uint32_t i = 0; i < difference->field_count; i++) {
-        buffer_put_text(out, i > 0 ? ",{" : "{");
-        json_put_text(out, "column", span_of(difference->fields[i].column));
-        json_put_text(out, "fold", difference->fields[i].fold);
-        json_put_text(out, "audit", difference->fields[i].audit);
-        buffer_put_byte(out, '}');
-    }
-    buffer_put_text(out, "]}");
+    config->capture = options->arguments[0];
+    config->audit = options->value[AUDIT];
+    config->database = options->value[DATABASE];
+    config->batch_size = (uint32_t)batch_size;
+    config->is_decode_only = options->value[DECODE_ONLY] != NULL;
+    config->each = options->value[DECISIONS] != NULL ? print_decision : NULL;
+    return true;
 }
 
-static void print_json(const struct replay_report *report, bool is_decode_only)
+/* --check takes no other option but its own. */
+static enum status check(const struct options *options)
 {
-    struct buffer out = {0};
-    struct buffer id = {0};
-    stream_id_put(&id, report->position);
-    buffer_put_byte(&out, '{');
-    json_put_number(&out, "partition", report->partition);
-    json_put_number(&out, "entries", report->entries);
-    json_put_number(&out, "decisions", report->decisions);
-    json_put_number(&out, "ordinal", report->ordinal);
-    json_put_text(&out, "position", buffer_span(&id));
-    if (is_decode_only) {
-        json_put_number(&out, "undecodable", report->undecodable);
-    } else {
-        json_put_text(&out, "state_hash", span_of(sha256_text(&report->state_hash).text));
+    for (uint32_t i = 0; i < verb_replay.option_count; i++) {
+        bool is_of_check = i == CHECK || i == REWRITE || i == JSON;
+        if (options->value[i] != NULL && !is_of_check) {
+            fprintf(stderr, "salvor replay: --check goes alone or with --rewrite: not with %s\n",
+                    rules[i].name);
+            return STATUS_USAGE;
+        }
     }
-    json_put_number(&out, "elapsed_ns", report->elapsed_ns);
-    json_put_truth(&out, "torn", report->is_torn);
-    if (report->compare != NULL) {
-        json_put_number(&out, "equal", report->counts.decisions);
-        json_put_number(&out, "equal_effects", report->counts.effects);
-        json_put_number(&out, "equal_state_hashes", report->counts.checkpoints);
-        json_put_number(&out, "pruned", report->counts.pruned);
-        json_put_number(&out, "fold_beyond", report->counts.fold_beyond);
-        json_put_number(&out, "audit_beyond", report->counts.audit_beyond);
-        put_json_difference(&out, compare_difference(report->compare));
+    if (options->argument_count > 0) {
+        (void)refuse("--check names the folder itself: no further argument");
+        return STATUS_USAGE;
     }
-    buffer_put_text(&out, "}\n");
-    fwrite(out.data, 1, out.size, stdout);
-    buffer_fini(&out);
-    buffer_fini(&id);
+    return replay_check(options->value[CHECK], options->value[REWRITE] != NULL,
+                        options->value[JSON] != NULL);
 }
 
 /* What --policy asks; the other ways of replaying say nothing about it. */
@@ -194,6 +144,10 @@ static enum status ask_what_if(const struct options *options)
             return STATUS_USAGE;
         }
     }
+    if (call.capture == NULL) {
+        (void)refuse("needs FILE|DIR");
+        return STATUS_USAGE;
+    }
     return options_number(&verb_replay, options, LIMIT, 0, UINT32_MAX, &call.limit)
                ? what_if_call(&call)
                : STATUS_USAGE;
@@ -204,35 +158,24 @@ static enum status replay_verb(const struct options *options)
     if (options->value[POLICY] != NULL) {
         return ask_what_if(options);
     }
-    if (options->value[LIMIT] != NULL || options->value[DATABASE] != NULL) {
-        fprintf(stderr, "salvor replay: --limit and --db need --policy\n");
-        return STATUS_USAGE;
-    }
-    uint64_t batch_size = REPLAY_BATCH;
-    if (!options_number(&verb_replay, options, BATCH, 1, REPLAY_BATCH_MAX, &batch_size)) {
-        return STATUS_USAGE;
-    }
-    bool is_decode_only = options->value[DECODE_ONLY] != NULL;
-    if (is_decode_only && (options->value[AUDIT] != NULL || options->value[DECISIONS] != NULL)) {
-        fprintf(stderr, "salvor replay: --decode-only decides nothing: not with --audit, "
-                        "not with --decisions\n");
-        return STATUS_USAGE;
-    }
     struct buffer line = {0};
-    struct replay_config config = {
-        .capture = options->arguments[0],
-        .audit = options->value[AUDIT],
-        .batch_size = (uint32_t)batch_size,
-        .is_decode_only = is_decode_only,
-        .each = options->value[DECISIONS] != NULL ? print_decision : NULL,
-        .payload = &line,
-    };
+    struct progress progress = progress_begin("replay", 0);
+    struct replay_config config = {.payload = &line, .step = step, .step_payload = &progress};
+    if (options->value[CHECK] != NULL) {
+        return check(options);
+    }
+    if (!read_config(options, &config)) {
+        return STATUS_USAGE;
+    }
+    interrupt_catch();
     struct replay_report report = {0};
     struct error error = {0};
     bool is_fine = replay_run(&config, &report, &error);
-    enum status status = STATUS_FINE;
+    progress_end(&progress);
+    enum status status = report.is_interrupted ? STATUS_FAILED : STATUS_FINE;
     if (is_fine || error.code == ERROR_DIFFERENT) {
-        (options->value[JSON] != NULL ? print_json : print_text)(&report, is_decode_only);
+        (options->value[JSON] != NULL ? replay_report_print_json : replay_report_print)(&config,
+                                                                                        &report);
     }
     if (!is_fine) {
         status = verb_fail(&verb_replay, &error);

@@ -7,40 +7,129 @@
 #include "base/clock.h"
 #include "replay/capture_source.h"
 #include "replay/loop.h"
+#include "replay/scribe.h"
 
-/* Counts what passes, and shows it. */
-struct tally {
+/* One fold under way. */
+struct replay {
     const struct replay_config *config;
     struct replay_report *report;
+    struct source inner;          /* the capture */
+    bool is_over;                 /* an entry behind `until` was met */
+    bool has_begun;               /* `from` is reached */
+    struct scribe *scribe;        /* NULL: none */
+    struct sink compare, scribes; /* without functions where there is none */
+    struct error difference;      /* the audit disagrees, and the scribe goes on */
 };
 
-static bool tally_fold(void *self, const struct entry *entry, const struct state *state,
-                       const struct fold_output *output, struct error *error)
+/* --- the source: the capture up to `until` --- */
+
+static void replay_cut(struct replay *replay, const struct state *state, struct batch *batch)
 {
-    (void)entry, (void)state, (void)error;
-    struct tally *tally = self;
-    tally->report->entries++;
-    tally->report->decisions += output->decision_count;
-    if (tally->config->each != NULL) {
-        for (uint32_t i = 0; i < output->decision_count; i++) {
-            tally->config->each(tally->config->payload, &output->decisions[i]);
+    const struct place *until = &replay->config->until;
+    uint64_t ordinal = state_summary(state).ordinal;
+    for (uint32_t i = 0; until->kind != PLACE_NONE && i < batch->count; i++) {
+        if (place_compare(until, batch->entries[i].id, ordinal + 1 + i) > 0) {
+            batch->count = i;
+            replay->is_over = batch->is_caught_up = true;
         }
     }
+}
+
+static enum source_next replay_read(void *self, const struct state *state, struct batch *batch,
+                                    struct error *error)
+{
+    struct replay *replay = self;
+    const struct replay_config *config = replay->config;
+    struct replay_report *report = replay->report;
+    if (config->step != NULL &&
+        !config->step(config->step_payload, report->passed + report->entries)) {
+        report->is_interrupted = true;
+        return SOURCE_END;
+    }
+    if (replay->is_over) {
+        return SOURCE_END;
+    }
+    enum source_next next = replay->inner.read(replay->inner.self, state, batch, error);
+    replay_cut(replay, state, batch);
+    return next == SOURCE_BATCH && batch->count == 0 ? SOURCE_END : next;
+}
+
+/* --- the sink: what is made of each entry from `from` on --- */
+
+static bool replay_open_compare(struct replay *replay, struct error *error)
+{
+    struct replay_report *report = replay->report;
+    if (report->audit == NULL) {
+        return true;
+    }
+    report->compare = compare_open(report->audit, report->first_ordinal, error);
+    if (report->compare != NULL) {
+        replay->compare = compare_sink(report->compare);
+    }
+    return report->compare != NULL;
+}
+
+static bool replay_begin(struct replay *replay, const struct entry *entry,
+                         const struct state *state, struct error *error)
+{
+    struct replay_report *report = replay->report;
+    const struct place *from = &replay->config->from;
+    uint64_t ordinal = state_summary(state).ordinal;
+    if (from->kind != PLACE_NONE && place_compare(from, entry->id, ordinal) < 0) {
+        report->passed++;
+        return true;
+    }
+    replay->has_begun = true;
+    report->first_ordinal = ordinal - 1;
+    return replay_open_compare(replay, error);
+}
+
+static bool replay_compare(struct replay *replay, const struct entry *entry,
+                           const struct state *state, const struct fold_output *output,
+                           struct error *error)
+{
+    if (replay->compare.fold == NULL ||
+        replay->compare.fold(replay->compare.self, entry, state, output, error)) {
+        return true;
+    }
+    if (error->code != ERROR_DIFFERENT || replay->scribe == NULL) {
+        return false;
+    }
+    /* The first difference is told; the database still shows all of what the fold gives. */
+    replay->difference = *error;
+    replay->compare.fold = NULL;
     return true;
 }
 
-static bool replay_open_audit(const struct replay_config *config, struct replay_report *report,
-                              struct error *error)
+static bool replay_each(void *self, const struct entry *entry, const struct state *state,
+                        const struct fold_output *output, struct error *error)
 {
-    if (config->audit == NULL) {
-        return true;
-    }
-    report->audit = audit_open(config->audit, AUDIT_READ, report->partition, error);
-    if (report->audit == NULL) {
+    struct replay *replay = self;
+    const struct replay_config *config = replay->config;
+    if (!replay->has_begun && !replay_begin(replay, entry, state, error)) {
         return false;
     }
-    report->compare = compare_open(report->audit, report->first_ordinal, error);
-    return report->compare != NULL;
+    if (!replay->has_begun) {
+        return true;
+    }
+    replay->report->entries++;
+    replay->report->decisions += output->decision_count;
+    if (config->each != NULL) {
+        for (uint32_t i = 0; i < output->decision_count; i++) {
+            config->each(config->payload, &output->decisions[i]);
+        }
+    }
+    return replay_compare(replay, entry, state, output, error) &&
+           (replay->scribe == NULL ||
+            replay->scribes.fold(replay->scribes.self, entry, state, output, error));
+}
+
+static bool replay_commit(void *self, const struct state *state, bool is_caught_up,
+                          struct error *error)
+{
+    struct replay *replay = self;
+    return replay->scribe == NULL ||
+           replay->scribes.commit(replay->scribes.self, state, is_caught_up, error);
 }
 
 static void replay_finish(struct replay_report *report, const struct state *state)
@@ -54,38 +143,100 @@ static void replay_finish(struct replay_report *report, const struct state *stat
     buffer_fini(&bytes);
 }
 
+/* What the fold is held against and written into. */
+static bool replay_open_sinks(struct replay *replay, struct error *error)
+{
+    const struct replay_config *config = replay->config;
+    struct replay_report *report = replay->report;
+    if (config->audit != NULL) {
+        report->audit = audit_open(config->audit, AUDIT_READ, report->partition, error);
+        if (report->audit == NULL) {
+            return false;
+        }
+    }
+    if (config->database != NULL) {
+        replay->scribe = scribe_open(config->database, report->partition, error);
+        if (replay->scribe == NULL) {
+            return false;
+        }
+        replay->scribes = scribe_sink(replay->scribe);
+    }
+    return true;
+}
+
+static bool replay_run_loop(struct replay *replay, struct state *state, struct error *error)
+{
+    struct replay_report *report = replay->report;
+    struct loop loop = {
+        .state = state,
+        .source = {.name = "capture", .self = replay, .read = replay_read},
+        .sinks = {{.name = "replay", .self = replay, .fold = replay_each, .commit = replay_commit}},
+        .sink_count = 1,
+    };
+    uint64_t start_ns = clock_boot_ns();
+    bool is_fine = loop_run(&loop, error);
+    report->elapsed_ns = clock_boot_ns() - start_ns;
+    if (is_fine && !replay->has_begun && replay->config->from.kind != PLACE_NONE &&
+        !report->is_interrupted) {
+        struct state_summary summary = state_summary(state);
+        return error_set(error, ERROR_USAGE,
+                         "ends with entry %" PRIu64 "-%" PRIu64 " at ordinal %" PRIu64
+                         ", before the place to begin at",
+                         summary.position.ms, summary.position.seq, summary.ordinal);
+    }
+    return is_fine;
+}
+
+/* The fold has ended well: what stands behind its end, and the database's last rows. */
+static bool replay_close_sinks(struct replay *replay, const struct state *state,
+                               struct error *error)
+{
+    struct replay_report *report = replay->report;
+    bool is_equal = replay->difference.code == ERROR_NONE;
+    report->first_ordinal =
+        replay->has_begun ? report->first_ordinal : state_summary(state).ordinal;
+    if (!replay->has_begun && !replay_open_compare(replay, error)) {
+        return false;
+    }
+    if (is_equal && report->compare != NULL &&
+        !compare_finish(report->compare, state, &replay->difference)) {
+        is_equal = false;
+    }
+    if (replay->scribe != NULL) {
+        report->earlier_outcomes = scribe_earlier_outcomes(replay->scribe);
+        if (!scribe_finish(replay->scribe, state, error)) {
+            return false;
+        }
+    }
+    if (!is_equal) {
+        *error = replay->difference;
+    }
+    return is_equal;
+}
+
 static bool replay_fold(const struct replay_config *config, struct replay_report *report,
                         struct capture_reader *reader, struct error *error)
 {
+    if (config->from.kind == PLACE_ORDINAL && config->from.ordinal - 1 > report->first_ordinal &&
+        !capture_seek(reader, config->from.ordinal - 1, error)) {
+        return false;
+    }
+    report->first_ordinal = capture_reader_header(reader)->ordinal;
     struct state *state = capture_state(capture_reader_header(reader), error);
     if (state == NULL) {
         return error_wrap(error, "%s", config->capture);
     }
-    bool is_fine = false;
-    struct tally tally = {.config = config, .report = report};
     struct capture_source source = capture_source_init(reader, config->batch_size);
-    struct loop loop = {
-        .state = state,
-        .source = capture_source_source(&source),
-        .sinks = {{.name = "replay", .self = &tally, .fold = tally_fold}},
-        .sink_count = 1,
-    };
-    if (!replay_open_audit(config, report, error)) {
-        goto destroy_state;
-    }
-    if (report->compare != NULL) {
-        loop.sinks[loop.sink_count++] = compare_sink(report->compare);
-    }
-    uint64_t start_ns = clock_boot_ns();
-    is_fine = loop_run(&loop, error);
-    report->elapsed_ns = clock_boot_ns() - start_ns;
+    struct replay replay = {
+        .config = config, .report = report, .inner = capture_source_source(&source)};
+    bool is_fine = replay_open_sinks(&replay, error) && replay_run_loop(&replay, state, error);
     report->is_torn = source.is_torn;
     replay_finish(report, state);
+    is_fine = is_fine && replay_close_sinks(&replay, state, error);
     if (report->compare != NULL) {
-        is_fine = is_fine && compare_finish(report->compare, state, error);
         report->counts = compare_counts(report->compare);
     }
-destroy_state:
+    scribe_close(replay.scribe);
     state_destroy(state);
     return is_fine;
 }

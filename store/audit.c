@@ -167,6 +167,12 @@ void audit_rollback(struct audit *audit)
     audit->is_position_due = false;
 }
 
+bool audit_skip_sync(struct audit *audit, struct error *error)
+{
+    CHECK(audit->mode == AUDIT_WRITE);
+    return database_run(audit->database, "PRAGMA synchronous = OFF", error);
+}
+
 void audit_checkpoint_wal(struct audit *audit)
 {
     CHECK(!database_has_transaction(audit->database));

@@ -76,6 +76,8 @@ audit_put_position(struct audit *audit, const struct audit_position *position, s
 __attribute__((warn_unused_result)) bool audit_commit(struct audit *audit, struct error *error);
 /* Harmless without a transaction. */
 void audit_rollback(struct audit *audit);
+/* For a file that can be made again: its commits are not synced. */
+__attribute__((warn_unused_result)) bool audit_skip_sync(struct audit *audit, struct error *error);
 /* Folds the WAL back into the file, as a clean stop does. */
 void audit_checkpoint_wal(struct audit *audit);
 
@@ -122,6 +124,9 @@ typedef bool (*audit_effect_fn)(void *payload, const struct audit_effect *effect
  * it returns false. */
 bool audit_effects_of(struct audit *audit, struct span decision, audit_effect_fn each,
                       void *payload, struct error *error);
+/* `*out`: an effect of this id was ever asked for. Also sees the open transaction. */
+__attribute__((warn_unused_result)) bool audit_has_effect(struct audit *audit, struct span id,
+                                                          bool *out, struct error *error);
 /* The first state hash recorded at or behind `from`; false with error.code NONE when there is none.
  */
 bool audit_next_checkpoint(struct audit *audit, uint64_t from, uint64_t *ordinal,

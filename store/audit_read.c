@@ -186,6 +186,20 @@ bool audit_effects_of(struct audit *audit, struct span decision, audit_effect_fn
     return next != STATEMENT_FAILED;
 }
 
+bool audit_has_effect(struct audit *audit, struct span id, bool *out, struct error *error)
+{
+    struct statement *row =
+        statement_prepare(audit->database, "SELECT 1 FROM effect WHERE id = ?", error);
+    if (row == NULL) {
+        return false;
+    }
+    statement_bind_text(row, 1, id);
+    enum statement_next next = statement_step(row, error);
+    statement_finish(row);
+    *out = next == STATEMENT_ROW;
+    return next != STATEMENT_FAILED;
+}
+
 bool audit_next_checkpoint(struct audit *audit, uint64_t from, uint64_t *ordinal,
                            struct sha256 *out, struct error *error)
 {
