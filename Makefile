@@ -33,10 +33,10 @@ STORE = audit audit_backup audit_policy audit_prune audit_read audit_schema audi
     audit_table audit_verify audit_write capture_files capture_format capture_keep capture_read \
     capture_seek capture_write database
 REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare corpus cut cut_job \
-    cut_prove decision_line excerpt journal journal_keep journal_open line_diff loop owner place \
-    pseudonyms record replay scenario scenario_ids scenario_lines scenario_rows scenario_words \
-    scenario_write scribe what_if what_if_answers what_if_compare what_if_policy what_if_record \
-    what_if_side why why_json why_text
+    cut_prove decision_line diff_audits diff_captures diff_entry excerpt journal journal_keep \
+    journal_open line_diff loop owner place pseudonyms record replay scenario scenario_ids \
+    scenario_lines scenario_rows scenario_words scenario_write scribe what_if what_if_answers \
+    what_if_compare what_if_policy what_if_record what_if_side why why_json why_text
 STREAM = dispatch duty lead live live_sink names patience queue range reader redis redis_url \
     survey survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
@@ -44,9 +44,9 @@ CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine
     question_status rule_parse rules secret service service_check shipped template transport
 CLI = audit audit_backup audit_export audit_prune audit_verify capture capture_anonymize \
     capture_cut capture_inspect capture_record check check_data check_report check_services config \
-    config_policy config_rules config_secret config_services interrupt main place policy_file \
-    policy_in_force policy_text progress replay_check replay_report replay_verb run send \
-    send_policy send_wait services tell verb what_if what_if_json what_if_text why_verb
+    config_policy config_rules config_secret config_services diff diff_report interrupt main place \
+    policy_file policy_in_force policy_text progress replay_check replay_report replay_verb run \
+    send send_policy send_wait services tell verb what_if what_if_json what_if_text why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
 EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua \
     store/schema.sql $(wildcard connectors/*.yaml)
@@ -58,7 +58,7 @@ TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list
 TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_backup audit_faults \
     audit_prune audit_readers audit_tamper
 TESTS_REPLAY = anonymize anonymize_proof capture_flip loop journal journal_keep journal_prune \
-    pseudonyms what_if what_if_scenarios why scenario scenario_write replay
+    pseudonyms what_if what_if_scenarios why scenario scenario_write replay diff line_diff
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
     engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \

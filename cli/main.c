@@ -13,7 +13,8 @@
 #endif
 
 static const struct verb *const verbs[] = {
-    &verb_run, &verb_replay, &verb_why, &verb_send, &verb_audit, &verb_capture, &verb_check,
+    &verb_run,   &verb_replay,  &verb_why,   &verb_send,
+    &verb_audit, &verb_capture, &verb_check, &verb_diff,
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

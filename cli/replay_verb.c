@@ -11,6 +11,7 @@
 #include "cli/verb.h"
 #include "cli/what_if.h"
 #include "replay/decision_line.h"
+#include "store/capture.h"
 
 enum { AUDIT, BATCH, CHECK, DATABASE, DECISIONS, DECODE_ONLY, FROM, JSON, LIMIT, POLICY, REWRITE, UNTIL };
 
@@ -55,9 +56,25 @@ static void print_decision(void *payload, const struct decision *decision)
     fwrite(line->data, 1, line->size, stdout);
 }
 
-static bool step(void *payload, uint64_t passed)
+/* How far the replay is; it may begin behind the capture's first entry. */
+struct stepping {
+    struct progress progress;
+    struct capture_range range; /* zero: not known */
+    uint64_t begun_at;          /* ordinal */
+    bool has_begun;
+};
+
+static bool step(void *payload, uint64_t ordinal)
 {
-    progress_step(payload, passed);
+    struct stepping *stepping = payload;
+    const struct capture_range *range = &stepping->range;
+    if (!stepping->has_begun) {
+        uint64_t end = range->first_ordinal + range->entries;
+        stepping->has_begun = true;
+        stepping->begun_at = ordinal;
+        stepping->progress = progress_begin("replay", end > ordinal ? end - ordinal : 0);
+    }
+    progress_step(&stepping->progress, ordinal - stepping->begun_at);
     return !interrupt_is_asked();
 }
 
@@ -159,8 +176,8 @@ static enum status replay_verb(const struct options *options)
         return ask_what_if(options);
     }
     struct buffer line = {0};
-    struct progress progress = progress_begin("replay", 0);
-    struct replay_config config = {.payload = &line, .step = step, .step_payload = &progress};
+    struct stepping stepping = {.has_begun = false};
+    struct replay_config config = {.payload = &line, .step = step, .step_payload = &stepping};
     if (options->value[CHECK] != NULL) {
         return check(options);
     }
@@ -170,8 +187,11 @@ static enum status replay_verb(const struct options *options)
     interrupt_catch();
     struct replay_report report = {0};
     struct error error = {0};
+    if (!capture_range(config.capture, &stepping.range, &error)) {
+        stepping.range = (struct capture_range){0}; /* The replay will say what is wrong there. */
+    }
     bool is_fine = replay_run(&config, &report, &error);
-    progress_end(&progress);
+    progress_end(&stepping.progress);
     enum status status = report.is_interrupted ? STATUS_FAILED : STATUS_FINE;
     if (is_fine || error.code == ERROR_DIFFERENT) {
         (options->value[JSON] != NULL ? replay_report_print_json : replay_report_print)(&config,

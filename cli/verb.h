@@ -65,6 +65,6 @@ void verb_put_public_url(struct buffer *out, const char *url);
 enum status verb_fail(const struct verb *verb, const struct error *error);
 
 extern const struct verb verb_run, verb_replay, verb_why, verb_send, verb_audit, verb_capture,
-    verb_check;
+    verb_check, verb_diff;
 
 #endif

@@ -41,8 +41,7 @@ static enum source_next replay_read(void *self, const struct state *state, struc
     struct replay *replay = self;
     const struct replay_config *config = replay->config;
     struct replay_report *report = replay->report;
-    if (config->step != NULL &&
-        !config->step(config->step_payload, report->passed + report->entries)) {
+    if (config->step != NULL && !config->step(config->step_payload, state_summary(state).ordinal)) {
         report->is_interrupted = true;
         return SOURCE_END;
     }
@@ -214,11 +213,28 @@ static bool replay_close_sinks(struct replay *replay, const struct state *state,
     return is_equal;
 }
 
+/* To the last snapshot at or before `from`. */
+static bool replay_seek(const struct replay_config *config, struct capture_reader *reader,
+                        struct error *error)
+{
+    const struct place *from = &config->from;
+    switch (from->kind) {
+    case PLACE_TIME:
+        return capture_seek_ms(reader, from->time_ms, error);
+    case PLACE_ID:
+        return capture_seek_ms(reader, from->id.ms, error);
+    case PLACE_ORDINAL:
+        return from->ordinal - 1 <= capture_reader_ordinal(reader) ||
+               capture_seek(reader, from->ordinal - 1, error);
+    default:
+        return true;
+    }
+}
+
 static bool replay_fold(const struct replay_config *config, struct replay_report *report,
                         struct capture_reader *reader, struct error *error)
 {
-    if (config->from.kind == PLACE_ORDINAL && config->from.ordinal - 1 > report->first_ordinal &&
-        !capture_seek(reader, config->from.ordinal - 1, error)) {
+    if (!replay_seek(config, reader, error)) {
         return false;
     }
     report->first_ordinal = capture_reader_header(reader)->ordinal;
@@ -241,8 +257,8 @@ static bool replay_fold(const struct replay_config *config, struct replay_report
     return is_fine;
 }
 
-static bool replay_decode(struct replay_report *report, struct capture_reader *reader,
-                          struct error *error)
+static bool replay_decode(const struct replay_config *config, struct replay_report *report,
+                          struct capture_reader *reader, struct error *error)
 {
     struct event event;
     struct entry entry;
@@ -250,6 +266,11 @@ static bool replay_decode(struct replay_report *report, struct capture_reader *r
     uint64_t start_ns = clock_boot_ns();
     enum capture_next next;
     while ((next = capture_next(reader, &entry, error)) == CAPTURE_ENTRY) {
+        if (report->entries % config->batch_size == 0 && config->step != NULL &&
+            !config->step(config->step_payload, report->first_ordinal + report->entries)) {
+            report->is_interrupted = true;
+            break;
+        }
         report->undecodable += codec_decode(&entry, &event, &field) != CODEC_NONE;
         report->entries++;
         report->position = entry.id;
@@ -270,7 +291,7 @@ bool replay_run(const struct replay_config *config, struct replay_report *report
     }
     report->partition = capture_reader_header(reader)->partition;
     report->first_ordinal = capture_reader_header(reader)->ordinal;
-    bool is_fine = config->is_decode_only ? replay_decode(report, reader, error)
+    bool is_fine = config->is_decode_only ? replay_decode(config, report, reader, error)
                                           : replay_fold(config, report, reader, error);
     capture_reader_close(reader);
     return is_fine;

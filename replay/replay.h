@@ -14,9 +14,8 @@
 /* Called for each decision, in order; its texts live until it returns. */
 typedef void (*replay_decision_fn)(void *payload, const struct decision *decision);
 
-/* Called after each batch with the entries passed so far, those before `from` too. False: the
- * replay ends there, cleanly. */
-typedef bool (*replay_step_fn)(void *payload, uint64_t passed);
+/* Called before each batch with the ordinal reached. False: the replay ends there, cleanly. */
+typedef bool (*replay_step_fn)(void *payload, uint64_t ordinal);
 
 struct replay_config {
     const char *capture;     /* a file or a directory */

@@ -201,10 +201,10 @@ static void test_replay__a_difference_is_told_and_the_database_is_whole(void **f
     replay_report_fini(&report);
 }
 
-static bool step_once(void *payload, uint64_t passed)
+static bool step_twice(void *payload, uint64_t ordinal)
 {
     uint64_t *calls = payload;
-    assert_int_equal(passed, *calls * 5);
+    assert_int_equal(ordinal, *calls * 5);
     return ++*calls < 3;
 }
 
@@ -214,7 +214,7 @@ static void test_replay__an_interrupted_database_holds_up_to_there(void **fixtur
     uint64_t calls = 0, rows = 0;
     write_story();
     struct replay_config config = config_of(database);
-    config.step = step_once;
+    config.step = step_twice;
     config.step_payload = &calls;
     struct replay_report report = {0};
     struct error error = {0};
