@@ -67,7 +67,8 @@ TESTS_CLI = config place policy_text services
 TEST_LIBRARY = capture_lines redis_proxy redis_server hostile_service http_service folder entries audit_rows \
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
     comfy_jobs busy_stream scenario_capture bench_place scripted_service live_scene
-INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py test_events_doc.sh \
+INTEGRATION = test_replay.py test_scenarios.sh test_crash.py test_stop.py test_disk_full.py \
+    test_events_doc.sh \
     test_audit_doc.sh test_audit_upkeep.py test_command_line.py test_rescue.py test_readme.py test_outage.py \
     test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \
     test_check.py test_words_doc.py test_demo.sh test_policy.py test_rclone.py test_mass_loss.py \
@@ -79,7 +80,7 @@ INTEGRATION = test_scenarios.sh test_crash.py test_stop.py test_disk_full.py tes
 LAST = test_determinism.py test_what_if_captures.py
 FUZZERS = json yaml codec fold profile capture scenario
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
-TEST_PROGRAMS = tools/scenario tools/situations tools/fold_stream tools/decode_stream tools/replay_abroad \
+TEST_PROGRAMS = tools/make_capture tools/scenario tools/situations tools/fold_stream tools/decode_stream tools/replay_abroad \
     tools/make_audit bench/bench bench/questions fleet/comfy_service fleet/fleet
 
 LIB = $(BUILD)/lib

@@ -14,7 +14,8 @@ static void ask(int signal_number)
 
 void interrupt_catch(void)
 {
-    struct sigaction action = {.sa_handler = ask, .sa_flags = (int)SA_RESETHAND};
+    /* A write that waits for its reader is not broken: what was found out is still told. */
+    struct sigaction action = {.sa_handler = ask, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -21,7 +21,7 @@ def test_usage_is_refused_with_what_is_allowed():
     check("Verbs:" in told(2), "no verb")
     check("unknown verb \"frob\"" in told(2, "frob"))
     check("salvor 0." in told(0, "--version"))
-    for verb in ("run", "replay", "why", "send", "audit verify", "capture inspect", "check"):
+    for verb in ("run", "replay", "why", "send", "audit verify", "capture inspect", "check", "diff"):
         words = verb.split()
         check(f"Usage: salvor {verb}" in told(0, *words, "--help"))
         check(re.search(r"unknown option --bogus; allowed:.* --help", told(2, *words, "--bogus")))

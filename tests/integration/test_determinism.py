@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Every capture that the integration tests left replays to the audit's decisions and state hash:
-in any batch size, built by any compiler, in another time zone and under a decimal comma. Runs last;
-alone, it makes its captures first."""
+in any batch size, built by any compiler, in another time zone and under a decimal comma; and those of
+tests/corpus to the decisions kept beside them. Runs last; alone, it makes its captures first."""
 import os
 import re
 import sys
@@ -12,6 +12,7 @@ from harness import BUILD, CAPTURES, ROOT, Place, check, check_equal, main, run
 VARIANTS = {"gcc-O0": ("gcc", "-O0"), "gcc-O3": ("gcc", "-O3"), "clang": ("clang", "-O2")}
 BATCHES = (1, 7, 1000)
 PROGRAM = "tests/tools/replay_abroad"
+CORPUS = os.path.join(ROOT, "tests", "corpus")
 
 
 def build_variants():
@@ -43,6 +44,32 @@ def make_locale(folder):
     return {"LOCPATH": folder, "LC_ALL": "de_DE.UTF-8", "TZ": "Asia/Kathmandu"}
 
 
+def decided_abroad(program, capture, batch, abroad):
+    """The decisions, a line each, and the report behind them but for the time it took."""
+    done = run(program, capture, "--decisions", "--batch", str(batch), environment=abroad)
+    lines = done.stdout.splitlines(keepends=True)
+    check_equal("abroad: 1,5 at 17:45\n", lines[0], "locale and zone are in force")
+    return ("".join(line for line in lines if " action=" in line),
+            "".join(line for line in lines[1:] if " action=" not in line and "elapsed" not in line))
+
+
+def check_corpus(programs, abroad):
+    names = sorted(name[:-len(".capture")] for name in os.listdir(CORPUS) if name.endswith(".capture"))
+    check(len(names) >= 5, "there is a corpus")
+    for name in names:
+        with open(os.path.join(CORPUS, name + ".expected"), encoding="utf-8") as file:
+            expected = "".join(line for line in file if not line.startswith("#"))
+        reports = set()
+        for program in programs:
+            for batch in BATCHES:
+                decisions, report = decided_abroad(
+                    program, os.path.join(CORPUS, name + ".capture"), batch, abroad)
+                check_equal(expected, decisions, name, program, batch)
+                reports.add(report)
+        check_equal(1, len(reports), name, *reports)
+    return len(names)
+
+
 def test_every_capture_replays_alike_everywhere():
     programs = build_variants()
     folders = captures()
@@ -60,7 +87,8 @@ def test_every_capture_replays_alike_everywhere():
                     check_equal("abroad: 1,5 at 17:45", proof, "locale and zone are in force")
                     told.add(re.sub(r"elapsed_ms=\d+\n", "", report))
             check_equal(1, len(told), folder, *told)
-    print(f"{len(folders)} captures, {len(programs)} builds, {len(BATCHES)} batch sizes")
+        cases = check_corpus(programs, abroad)
+    print(f"{len(folders)} captures, {cases} of the corpus, {len(programs)} builds, {len(BATCHES)} batch sizes")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
  * `salvor replay` in a process that really is in the locale and time zone of its environment:
  * prints a line that proves both, then replays.
  *
- *   replay_abroad CAPTURE --audit DB [--batch N] */
+ *   replay_abroad CAPTURE [--audit DB] [--batch N] [--decisions] */
 #include <locale.h>
 #include <stdio.h>
 #include <time.h>
