@@ -207,6 +207,38 @@ static void test_fold__rows_carry_their_ids_and_the_policy(void **fixture)
     history_fini(&history);
 }
 
+/* The fold itself takes any version: what a program cannot fold by, the loop refuses. */
+static void test_fold__rows_tell_the_version_that_their_epoch_chose(void **fixture)
+{
+    (void)fixture;
+    static const struct {
+        const char *epoch;
+        uint64_t reducers;
+    } steps[] = {
+        {NULL, REDUCERS_OLDEST},
+        {"epoch owner=a epoch=1 timeline=1 reducers=2 ordinal=0 wall_ms=1", 2},
+        {"epoch owner=b epoch=2 timeline=1 reducers=7 ordinal=0 wall_ms=1", 7},
+        {"epoch owner=c epoch=3 timeline=1 reducers=4 ordinal=0 wall_ms=1", 4},
+    };
+    struct history history = {.state = state_create(0)};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (steps[i].epoch != NULL) {
+            history_fold(&history, steps[i].epoch);
+        }
+        struct buffer bytes = {0};
+        state_encode(history.state, &bytes);
+        state_destroy(history.state);
+        history.state = state_decode(buffer_span(&bytes));
+        assert_non_null(history.state);
+        buffer_fini(&bytes);
+        history_fold(&history, "job.claimed job=j1"); /* it lacks fields: a row of its own */
+        assert_int_equal(history.output.decision_count, 1);
+        assert_int_equal(history.output.decisions[0].reducers, steps[i].reducers);
+        assert_int_equal(state_summary(history.state).reducers, steps[i].reducers);
+    }
+    history_fini(&history);
+}
+
 static void test_fold__an_open_question_tells_all_that_asking_needs(void **fixture)
 {
     (void)fixture;
@@ -465,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_fold__withdrawn_effects_are_remembered_by_count),
         cmocka_unit_test(test_fold__policy_owners_are_remembered_by_count),
         cmocka_unit_test(test_fold__rows_carry_their_ids_and_the_policy),
+        cmocka_unit_test(test_fold__rows_tell_the_version_that_their_epoch_chose),
         cmocka_unit_test(test_fold__an_open_question_tells_all_that_asking_needs),
         cmocka_unit_test(test_fold__a_service_that_the_worker_does_not_name_has_no_base),
         cmocka_unit_test(test_fold__a_job_is_asked_about_where_another_worker_offers_its_service),
