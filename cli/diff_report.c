@@ -16,7 +16,9 @@ static const char *const keys[] = {[DIFF_A] = "a", [DIFF_B] = "b"};
 
 static void flush(struct buffer *out)
 {
-    fwrite(out->data, 1, out->size, stdout);
+    if (out->size > 0) {
+        fwrite(out->data, 1, out->size, stdout);
+    }
     buffer_fini(out);
 }
 

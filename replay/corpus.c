@@ -161,6 +161,11 @@ static bool load(const char *path, struct buffer *out, struct error *error)
     return true;
 }
 
+static bool put(FILE *file, struct span text)
+{
+    return text.size == 0 || fwrite(text.data, 1, text.size, file) == text.size;
+}
+
 /* Another file takes the place of the old one whole, or not at all. */
 static bool store(const char *path, struct span head, struct span lines, struct error *error)
 {
@@ -168,8 +173,7 @@ static bool store(const char *path, struct span head, struct span lines, struct 
     buffer_put_text(&beside, path);
     buffer_put(&beside, ".new", sizeof(".new"));
     FILE *file = fopen(beside.data, "wb");
-    bool is_written = file != NULL && fwrite(head.data, 1, head.size, file) == head.size &&
-                      fwrite(lines.data, 1, lines.size, file) == lines.size;
+    bool is_written = file != NULL && put(file, head) && put(file, lines);
     is_written = (file == NULL || fclose(file) == 0) && is_written;
     is_written = is_written && rename(beside.data, path) == 0;
     if (!is_written) {
@@ -180,14 +184,14 @@ static bool store(const char *path, struct span head, struct span lines, struct 
     return is_written;
 }
 
-/* The lines with '#' that a file begins with. */
-static struct span comment_of(struct span text)
+/* Cuts off the lines with '#' that a file begins with, and returns them. */
+static struct span cut_comment(struct span *text)
 {
-    struct span rest = text;
-    while (rest.size > 0 && rest.data[0] == '#') {
-        (void)span_cut(&rest, '\n');
+    struct span all = *text;
+    while (text->size > 0 && text->data[0] == '#') {
+        (void)span_cut(text, '\n');
     }
-    return (struct span){text.data, text.size - rest.size};
+    return (struct span){all.data, all.size - text->size};
 }
 
 static bool replay_case(const char *capture, struct told *told, struct corpus_case *one,
@@ -213,13 +217,12 @@ static bool judge(const struct corpus_config *config, const char *path, struct s
                   struct span given, struct buffer *difference, struct corpus_case *one,
                   struct error *error)
 {
-    struct span head = comment_of(expected);
-    struct span wanted = {expected.data + head.size, expected.size - head.size};
-    if (span_equal(wanted, given)) {
+    struct span head = cut_comment(&expected);
+    if (span_equal(expected, given)) {
         one->verdict = CORPUS_OK;
         return true;
     }
-    line_diff_put(difference, wanted, given);
+    line_diff_put(difference, expected, given);
     one->difference = buffer_span(difference);
     one->verdict = CORPUS_DIFFERENT;
     if (config->is_rewriting) {

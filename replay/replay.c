@@ -231,14 +231,28 @@ static bool replay_seek(const struct replay_config *config, struct capture_reade
     }
 }
 
+/* A later file's snapshot may be of another version than this program's: the capture's beginning is
+ * as good, only further away. */
+static struct state *replay_first_state(const struct replay_config *config,
+                                        struct capture_reader *reader, struct error *error)
+{
+    uint64_t first = capture_reader_ordinal(reader);
+    if (!replay_seek(config, reader, error)) {
+        return NULL;
+    }
+    struct state *state = capture_state(capture_reader_header(reader), error);
+    bool has_earlier = capture_reader_header(reader)->ordinal > first;
+    if (state == NULL && has_earlier && capture_seek(reader, first, error)) {
+        state = capture_state(capture_reader_header(reader), error);
+    }
+    return state;
+}
+
 static bool replay_fold(const struct replay_config *config, struct replay_report *report,
                         struct capture_reader *reader, struct error *error)
 {
-    if (!replay_seek(config, reader, error)) {
-        return false;
-    }
+    struct state *state = replay_first_state(config, reader, error);
     report->first_ordinal = capture_reader_header(reader)->ordinal;
-    struct state *state = capture_state(capture_reader_header(reader), error);
     if (state == NULL) {
         return error_wrap(error, "%s", config->capture);
     }

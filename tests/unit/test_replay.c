@@ -313,8 +313,10 @@ static void test_replay__a_database_from_the_middle_leaves_earlier_effects_out(v
 
 /* --- from a snapshot --- */
 
-static void write_from_snapshot(uint64_t ordinal)
+/* A file behind `ordinal` entries of the story, up to `end`. */
+static void write_from_snapshot(uint64_t ordinal, uint64_t end, bool is_readable)
 {
+    const char *lines[STORY_SIZE + 1] = {NULL};
     struct state *state = state_create(0);
     struct fold_output output = {0};
     struct buffer raw = {0}, snapshot = {0};
@@ -324,14 +326,18 @@ static void write_from_snapshot(uint64_t ordinal)
         fold_entry(state, &entry, &output);
     }
     state_encode(state, &snapshot);
+    if (!is_readable) {
+        buffer_put_text(&snapshot, "of another version");
+    }
+    memcpy(lines, story + ordinal, (end - ordinal) * sizeof(lines[0]));
     const struct capture_header header = {
         .timeline = 1,
         .ordinal = ordinal,
         .position = entry.id,
         .reducers = REDUCERS_VERSION,
-        .snapshot = buffer_span(&snapshot),
+        .snapshot = ordinal > 0 ? buffer_span(&snapshot) : SPAN_NONE,
     };
-    capture_lines_write(capture, &header, story + ordinal);
+    capture_lines_write(capture, &header, lines);
     buffer_fini(&snapshot);
     buffer_fini(&raw);
     fold_output_fini(&output);
@@ -343,7 +349,7 @@ static void test_replay__a_capture_that_begins_at_a_snapshot_gives_a_sound_datab
     (void)fixture;
     for (uint64_t ordinal = 1; ordinal < STORY_SIZE; ordinal++) {
         tree_remove(capture);
-        write_from_snapshot(ordinal);
+        write_from_snapshot(ordinal, STORY_SIZE, true);
         remove(database);
         struct replay_config config = config_of(database);
         struct replay_report report = {0};
@@ -357,6 +363,41 @@ static void test_replay__a_capture_that_begins_at_a_snapshot_gives_a_sound_datab
         struct audit_position position = check_database(&rows);
         assert_int_equal(position.ordinal, STORY_SIZE);
         assert_int_equal(position.epoch, 1);
+        replay_report_fini(&report);
+    }
+}
+
+static void test_replay__begins_at_the_last_snapshot_before_the_place(void **fixture)
+{
+    (void)fixture;
+    static const struct {
+        struct place from;
+        bool is_readable;
+        uint64_t entries, passed;
+    } cases[] = {
+        {{.kind = PLACE_ORDINAL, .ordinal = 9}, true, 4, 3},
+        {{.kind = PLACE_ORDINAL, .ordinal = 6}, true, 7, 0},
+        {{.kind = PLACE_ORDINAL, .ordinal = 5}, true, 8, 4},
+        {{.kind = PLACE_TIME, .time_ms = 9}, true, 4, 3},
+        {{.kind = PLACE_ID, .id = {9, 0}}, true, 4, 3},
+        {{.kind = PLACE_ID, .id = {3, 0}}, true, 10, 2},
+        {{.kind = PLACE_ORDINAL, .ordinal = 9}, false, 4, 8},
+        {{.kind = PLACE_TIME, .time_ms = 9}, false, 4, 8},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tree_remove(capture);
+        write_from_snapshot(0, 5, true);
+        write_from_snapshot(5, STORY_SIZE, cases[i].is_readable);
+        struct replay_config config = config_of(NULL);
+        config.from = cases[i].from;
+        struct replay_report report = {0};
+        struct error error = {0};
+        if (!replay_run(&config, &report, &error)) {
+            fail_msg("%s", error.message);
+        }
+        assert_int_equal(report.entries, cases[i].entries);
+        assert_int_equal(report.passed, cases[i].passed);
+        assert_int_equal(report.first_ordinal, STORY_SIZE - cases[i].entries);
         replay_report_fini(&report);
     }
 }
@@ -382,6 +423,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_replay__a_capture_that_begins_at_a_snapshot_gives_a_sound_database, set_up,
             tear_down),
+        cmocka_unit_test_setup_teardown(test_replay__begins_at_the_last_snapshot_before_the_place,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
