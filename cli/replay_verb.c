@@ -13,7 +13,20 @@
 #include "replay/decision_line.h"
 #include "store/capture.h"
 
-enum { AUDIT, BATCH, CHECK, DATABASE, DECISIONS, DECODE_ONLY, FROM, JSON, LIMIT, POLICY, REWRITE, UNTIL };
+enum {
+    AUDIT,
+    BATCH,
+    CHECK,
+    DATABASE,
+    DECISIONS,
+    DECODE_ONLY,
+    FROM,
+    JSON,
+    LIMIT,
+    POLICY,
+    REWRITE,
+    UNTIL
+};
 
 static const struct option_rule rules[] = {
     [AUDIT] = {.name = "--audit", .value = "DB", .help = "compare with this audit database"},
@@ -21,7 +34,9 @@ static const struct option_rule rules[] = {
     [CHECK] = {.name = "--check",
                .value = "DIR",
                .help = "replay each NAME.capture of DIR against its NAME.expected"},
-    [DATABASE] = {.name = "--db", .value = "OUT", .help = "write a new database: an audit, or the tables of --policy"},
+    [DATABASE] = {.name = "--db",
+                  .value = "OUT",
+                  .help = "write a new database: an audit, or the tables of --policy"},
     [DECISIONS] = {.name = "--decisions", .help = "print each decision on a line"},
     [DECODE_ONLY] = {.name = "--decode-only", .help = "decode, fold nothing: a measure of speed"},
     [FROM] = {.name = "--from", .value = "PLACE", .help = "compare, write, print from here on"},
@@ -186,8 +201,8 @@ static enum status replay_verb(const struct options *options)
     }
     interrupt_catch();
     struct replay_report report = {0};
-    struct error error = {0};
-    if (!capture_range(config.capture, &stepping.range, &error)) {
+    struct error error = {0}, unknown;
+    if (!capture_range(config.capture, &stepping.range, &unknown)) {
         stepping.range = (struct capture_range){0}; /* The replay will say what is wrong there. */
     }
     bool is_fine = replay_run(&config, &report, &error);

@@ -9,6 +9,7 @@
 #include "reducers/state.h"
 #include "replay/anonymize_parts.h"
 #include "replay/capture_source.h"
+#include "replay/loop.h"
 
 struct side {
     struct capture_reader *reader;
@@ -229,6 +230,9 @@ static enum capture_next side_next(struct side *side, struct error *error)
     enum capture_next next = capture_next(side->reader, &side->entry, error);
     if (next == CAPTURE_ENTRY) {
         fold_entry(side->state, &side->entry, &side->output);
+        if (side->output.is_epoch_new && !loop_knows_reducers(side->state, error)) {
+            return CAPTURE_ERROR;
+        }
     }
     return next;
 }

@@ -33,6 +33,18 @@ void batch_fini(struct batch *batch)
     *batch = (struct batch){0};
 }
 
+bool loop_knows_reducers(const struct state *state, struct error *error)
+{
+    struct state_summary summary = state_summary(state);
+    bool is_later = summary.reducers > REDUCERS_VERSION;
+    return (summary.reducers >= REDUCERS_OLDEST && !is_later) ||
+           error_set(error, ERROR_REFUSED,
+                     "epoch %" PRIu64 " was opened by reducers %" PRIu64
+                     "; this program knows %d to %d: use %s salvor",
+                     summary.epoch, summary.reducers, REDUCERS_OLDEST, REDUCERS_VERSION,
+                     is_later ? "a newer" : "an older");
+}
+
 /* What one run keeps beside the loop's description. */
 struct run {
     struct loop *loop;
@@ -60,27 +72,13 @@ static bool run_append(struct run *run, struct error *error)
     return true;
 }
 
-/* The rules of a version that is not compiled in are unknown here: to go on would be to decide by
- * others, and to say so in nobody's name. */
-static bool check_reducers(const struct state *state, struct error *error)
-{
-    struct state_summary summary = state_summary(state);
-    bool is_later = summary.reducers > REDUCERS_VERSION;
-    return (summary.reducers >= REDUCERS_OLDEST && !is_later) ||
-           error_set(error, ERROR_REFUSED,
-                     "epoch %" PRIu64 " was opened by reducers %" PRIu64
-                     "; this program knows %d to %d: use %s salvor",
-                     summary.epoch, summary.reducers, REDUCERS_OLDEST, REDUCERS_VERSION,
-                     is_later ? "a newer" : "an older");
-}
-
 static bool run_fold(struct run *run, struct error *error)
 {
     struct state *state = run->loop->state;
     for (uint32_t i = 0; i < run->batch.count; i++) {
         const struct entry *entry = &run->batch.entries[i];
         fold_entry(state, entry, &run->output);
-        if (run->output.is_epoch_new && !check_reducers(state, error)) {
+        if (run->output.is_epoch_new && !loop_knows_reducers(state, error)) {
             return error_wrap(error, "entry %" PRIu64 "-%" PRIu64, entry->id.ms, entry->id.seq);
         }
         for (uint32_t j = 0; j < run->folder_count; j++) {
@@ -156,7 +154,7 @@ bool loop_run(struct loop *loop, struct error *error)
     CHECK(loop->state != NULL);
     CHECK(loop->source.read != NULL);
     CHECK(loop->sink_count <= LOOP_SINKS_MAX);
-    if (!check_reducers(loop->state, error)) {
+    if (!loop_knows_reducers(loop->state, error)) {
         return false;
     }
     struct run run = {.loop = loop};

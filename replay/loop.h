@@ -76,6 +76,12 @@ struct loop {
     bool has_crash_points;
 };
 
+/* The rules of a version that is not compiled in are unknown here: to go on would be to decide by
+ * others, and to say so in nobody's name. For who folds without the loop; asked at the beginning
+ * and behind each new epoch. False with ERROR_REFUSED. */
+__attribute__((warn_unused_result)) bool loop_knows_reducers(const struct state *state,
+                                                             struct error *error);
+
 /* Runs until the source ends (true) or something fails (false; nothing after the failing stage was
  * done for that batch). ERROR_REFUSED: an epoch's version of the reducers is not compiled in; the
  * entry that opened it, and what its batch gave before, reach no sink's commit. */
