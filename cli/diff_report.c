@@ -156,6 +156,10 @@ static void print_audits(const struct diff_config *config, const struct diff_aud
     for (int side = 0; side < DIFF_SIDES; side++) {
         printf("%s  %s: %" PRIu64 " decisions up to ordinal %" PRIu64 "\n", sides[side],
                config->path[side], diff->side[side].decisions, diff->side[side].ordinal);
+        if (diff->side[side].pruned > 0) {
+            printf("   pruned up to ordinal %" PRIu64 ": nothing is compared up to there\n",
+                   diff->side[side].pruned);
+        }
     }
     struct buffer out = {0};
     if (diff->first.kind != DIFF_NONE) {
@@ -346,6 +350,7 @@ static void print_json_audits(const struct diff_config *config, const struct dif
         json_put_text(&out, "path", span_of(config->path[side]));
         json_put_number(&out, "decisions", diff->side[side].decisions);
         json_put_number(&out, "ordinal", diff->side[side].ordinal);
+        json_put_number(&out, "pruned", diff->side[side].pruned);
         buffer_put_byte(&out, '}');
     }
     put_json_decision(&out, "first", &diff->first);

@@ -93,6 +93,8 @@ struct diff_audits {
     struct diff_audit_side {
         uint64_t decisions;
         uint64_t ordinal; /* of its position */
+        uint64_t
+            pruned; /* ordinal up to which its rows are gone; neither's are compared up to it */
         uint64_t tally[ACTION_COUNT][REASON_COUNT];
     } side[DIFF_SIDES];
     struct diff_first_decision first;

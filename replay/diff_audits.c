@@ -2,7 +2,7 @@
 #include "replay/diff.h"
 
 #include "base/check.h"
-#include "store/audit.h"
+#include "store/audit_prune.h"
 
 #define STEP_ROWS 1024
 
@@ -180,7 +180,17 @@ static bool open_side(const char *path, struct walk *walk, struct diff_audit_sid
         return false;
     }
     side->ordinal = position.ordinal;
-    walk->cursor = audit_decisions(walk->audit, 0, error);
+    struct audit_pruned pruned = {0};
+    if (audit_load_pruned(walk->audit, &pruned, error)) {
+        side->pruned = pruned.ordinal;
+    }
+    return error->code == ERROR_NONE;
+}
+
+/* Behind what either has let go. */
+static bool begin_side(struct walk *walk, uint64_t after, struct error *error)
+{
+    walk->cursor = audit_decisions(walk->audit, after, error);
     return walk->cursor != NULL && advance(walk, error);
 }
 
@@ -190,6 +200,10 @@ bool diff_audits_run(const struct diff_config *config, struct diff_audits *out, 
     bool is_fine = true;
     for (int side = 0; is_fine && side < DIFF_SIDES; side++) {
         is_fine = open_side(config->path[side], &walks[side], &out->side[side], error);
+    }
+    uint64_t a = out->side[DIFF_A].pruned, b = out->side[DIFF_B].pruned;
+    for (int side = 0; is_fine && side < DIFF_SIDES; side++) {
+        is_fine = begin_side(&walks[side], a > b ? a : b, error);
     }
     is_fine = is_fine && compare_rows(config, walks, out, error);
     for (int side = 0; side < DIFF_SIDES; side++) {

@@ -249,6 +249,19 @@ def test_two_captures_part_at_a_known_field():
         check(f"salvor replay {a} --audit {databases[1]}" in told(2, "diff", databases[1], a))
 
 
+def test_what_one_audit_has_let_go_is_no_difference():
+    with Place() as place:
+        databases = [os.path.join(place.folder, name) for name in ("a.db", "b.db")]
+        for database in databases:
+            told(0, "replay", SILENT, "--db", database)
+        told(0, "audit", "prune", databases[0], "--before", "#100")
+        all_rows = query(databases[1], "SELECT count(*) FROM decision")[0][0]
+        figures = document(0, "diff", *databases)
+        check(0 < figures["equal"] < all_rows, figures)
+        check_equal(None, figures["first"])
+        check("nothing is compared up to there" in told(0, "diff", *databases))
+
+
 if __name__ == "__main__":
     main(test_the_corpus_is_decided_as_it_was,
          test_the_corpus_can_be_made_again,
@@ -260,4 +273,5 @@ if __name__ == "__main__":
          test_a_database_holds_what_an_instance_would_keep,
          test_a_part_of_a_capture_is_replayed_from_place_to_place,
          test_an_interrupted_replay_ends_cleanly,
-         test_two_captures_part_at_a_known_field)
+         test_two_captures_part_at_a_known_field,
+         test_what_one_audit_has_let_go_is_no_difference)
