@@ -22,7 +22,7 @@ class Story:
     def __init__(self, redis, **policy):
         self.redis = redis
         self.count = 0
-        self.add("epoch", epoch=1, timeline=1, reducers=1, ordinal=0, wall_ms=1, owner="ann")
+        self.add("epoch", epoch=1, timeline=1, reducers=2, ordinal=0, wall_ms=1, owner="ann")
         text = "".join(f"{key}={value}\n" for key, value in sorted(policy.items()))
         self.add("policy", text=text, origin="file", hash="cafe", owner="ann", epoch=1)
 

@@ -72,7 +72,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct busy_stream *stream
 static void put_begin(struct busy_stream *stream)
 {
     stream->history.state = state_create(3);
-    add(stream, "epoch " LEADER " timeline=1 reducers=1 ordinal=0 wall_ms=1");
+    add(stream, "epoch " LEADER " timeline=1 reducers=2 ordinal=0 wall_ms=1");
     add(stream, "policy " LEADER
                 " text=effects=apply\nbackoff_ms=2000\nrequeue_percent=50\ntimeouts_percent=50\n"
                 "service_check_percent=50\njob_timeout_ms=90000\nclaim_timeout_ms=20000\n"

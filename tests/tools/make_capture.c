@@ -5,24 +5,27 @@
  *   make_capture CAPTURE OUT.capture          those of a capture that begins with the stream, in
  * one file and one frame
  *
- * tests/lib/scenario_play.h tells what a line of a scenario may be. */
+ * replay/scenario.h tells what a line of a scenario may be. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "replay/scenario.h"
 #include "store/capture.h"
 #include "store/capture_files.h"
 #include "tests/lib/scenario_capture.h"
-#include "tests/lib/scenario_play.h"
 
-static void play(const char *path, const char *folder)
+static bool play(const char *path, const char *folder, struct error *error)
 {
     struct buffer text = {0};
-    scenario_read_file(path, &text);
-    struct scenario_capture made = scenario_capture_write(folder, buffer_span(&text), 0);
-    buffer_fini(&made.policy);
+    bool is_read = scenario_read_file(path, &text, error);
+    if (is_read) {
+        struct scenario_capture made = scenario_capture_write(folder, buffer_span(&text), 0);
+        buffer_fini(&made.policy);
+    }
     buffer_fini(&text);
+    return is_read;
 }
 
 static bool copy_entries(struct capture_reader *reader, struct capture_writer *writer,
@@ -78,12 +81,7 @@ int main(int count, char **arguments)
     struct error error = {0};
     buffer_put_text(&folder, arguments[2]);
     buffer_put(&folder, ".new", sizeof(".new"));
-    bool is_made = true;
-    if (is_scenario(arguments[1])) {
-        play(arguments[1], folder.data);
-    } else {
-        is_made = copy(arguments[1], folder.data, &error);
-    }
+    bool is_made = (is_scenario(arguments[1]) ? play : copy)(arguments[1], folder.data, &error);
     if (is_made) {
         take_file(folder.data, arguments[2]);
     } else {
