@@ -24,7 +24,7 @@ LDFLAGS += -pthread $(SANITIZE)
 LDLIBS   = $(PACKAGE_LIBS) -lm
 
 # --- what is built, folder by folder, in the order of who may include whom ---
-BASE = alloc arena bytes check clock crash error hash json log sha256 yaml
+BASE = alloc arena bytes check clock crash error hash json log palette sha256 yaml
 REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpack_check narrow \
     policy reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold \
     reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows \
