@@ -28,7 +28,7 @@ BASE = alloc arena bytes check clock crash error hash json log palette sha256 ya
 REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpack_check narrow \
     policy reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold \
     reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows \
-    snapshot state table timers verdict words
+    snapshot state table timers verdict view words
 STORE = audit audit_backup audit_policy audit_prune audit_read audit_schema audit_snapshot \
     audit_table audit_verify audit_write capture_files capture_format capture_keep capture_read \
     capture_seek capture_write database
@@ -54,7 +54,7 @@ EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list lot policy narrow \
-    policy_services snapshot table timers
+    policy_services snapshot table timers view
 TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_backup audit_faults \
     audit_prune audit_readers audit_tamper
 TESTS_REPLAY = anonymize anonymize_proof capture_flip loop journal journal_keep journal_prune \
