@@ -29,7 +29,7 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpa
     policy reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold \
     reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows \
     snapshot state table timers verdict view words
-STORE = audit audit_backup audit_policy audit_prune audit_read audit_schema audit_snapshot \
+STORE = audit audit_jobs audit_backup audit_policy audit_prune audit_read audit_schema audit_snapshot \
     audit_table audit_verify audit_write capture_files capture_format capture_keep capture_read \
     capture_seek capture_write database
 REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare corpus cut cut_job \
