@@ -66,7 +66,7 @@ TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_an
 TESTS_CLI = config place policy_text services
 TEST_LIBRARY = capture_lines redis_proxy redis_server hostile_service http_service folder entries audit_rows \
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
-    comfy_jobs busy_stream scenario_capture bench_place scripted_service live_scene
+    comfy_jobs busy_stream scenario_capture bench_place scripted_service live_scene standing_replies
 INTEGRATION = test_replay.py test_scenarios.sh test_crash.py test_stop.py test_disk_full.py \
     test_events_doc.sh \
     test_audit_doc.sh test_audit_upkeep.py test_command_line.py test_rescue.py test_readme.py test_outage.py \
@@ -133,7 +133,7 @@ UNIT_TESTS = $(foreach folder,BASE REDUCERS STORE REPLAY STREAM CONNECTORS CLI,$
 # Runs the reducers' scenarios: what stands below `----` is what the events above it must give.
 SCENARIO = $(BUILD)/tests/tools/scenario
 SITUATIONS = $(BUILD)/tests/tools/situations
-$(SCENARIO) $(SITUATIONS): %: %.o $(NEEDS_REPLAY)
+$(SCENARIO) $(SITUATIONS): %: %.o $(LIB)/tests/lib.a $(NEEDS_REPLAY)
 	$(call say,LINK  $@) $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The simulated fleet and the service it works with: programs of their own, for tests and the demo.

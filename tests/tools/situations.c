@@ -8,30 +8,26 @@
  * A situation is a scenario without rows (replay/scenario.h) about the job `j1` and its
  * worker `w1`; its name, behind a number that gives its place, is the sentence that the table
  * shows. Its `policy` line leaves the preset open. So that both presets can meet the same world,
- * what comes back from outside is told beforehand: service verdict=…   from here on every question
- * is answered so, at once cancel OUTCOME      … and every cancel settled so queue OUTCOME [found=…]
- * … and every effect on the queue; `applied` where nothing is told */
+ * what comes back from outside is told beforehand: tests/lib/standing_replies.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "reducers/state.h"
-#include "replay/scenario.h"
+#include "tests/lib/standing_replies.h"
 
-#define ROUND_MAX   3 /* steps that are told once and counted */
-#define STEPS_MAX   64
-#define REPLIES_MAX 64
-#define BEGIN       "<!-- table: begin -->\n"
-#define END         "<!-- table: end -->\n"
+#define ROUND_MAX 3 /* steps that are told once and counted */
+#define STEPS_MAX 64
+#define BEGIN     "<!-- table: begin -->\n"
+#define END       "<!-- table: end -->\n"
 
 struct story {
-    struct span service, cancel, queue; /* standing replies; empty: none */
-    struct span steps[STEPS_MAX];       /* what was decided, in order */
-    struct span reason;                 /* of the last step */
-    struct span cancel_came_to;         /* by the last evidence that tells it */
+    struct standing_replies replies;
+    struct span steps[STEPS_MAX]; /* what was decided, in order */
+    struct span reason;           /* of the last step */
+    struct span cancel_came_to;   /* by the last evidence that tells it */
     uint32_t step_count;
-    bool is_duplicate, is_observed, is_replying;
+    bool is_duplicate, is_observed;
     struct arena arena;
 };
 
@@ -93,74 +89,11 @@ static void note_rows(struct scenario *scenario)
     }
 }
 
-/* Plays `word SUBJECT reply`. */
-static void reply(struct scenario *scenario, const char *word, struct span subject,
-                  struct span told)
-{
-    struct error error = {0};
-    struct buffer line = {0};
-    buffer_put_text(&line, word);
-    buffer_put_byte(&line, ' ');
-    buffer_put_span(&line, subject);
-    buffer_put_byte(&line, ' ');
-    buffer_put_span(&line, told);
-    struct span kept = arena_copy(&scenario->arena, buffer_span(&line));
-    fail_unless(scenario_run_line(scenario, kept, &error), &error);
-    buffer_fini(&line);
-}
-
-/* Replies to the first open effect that something is told about; false: to none. */
-static bool reply_to_one(struct scenario *scenario)
-{
-    const struct story *story = scenario->user;
-    struct effect_request request;
-    const struct effect *cursor = NULL;
-    while (state_next_open_effect(scenario->state, &cursor, &request)) {
-        bool is_ask = request.kind == EFFECT_ASK;
-        bool is_release = request.kind == EFFECT_RELEASE;
-        struct span told = is_ask                          ? story->service
-                           : request.kind == EFFECT_CANCEL ? story->cancel
-                           : is_release                    ? SPAN("applied")
-                                                           : story->queue;
-        if (told.size > 0) {
-            struct span subject = is_release ? request.worker : request.job;
-            reply(scenario, is_ask ? "answer" : "settle", arena_copy(&scenario->arena, subject),
-                  told);
-            return true;
-        }
-    }
-    return false;
-}
-
 static void on_rows(struct scenario *scenario)
 {
     struct story *story = scenario->user;
     note_rows(scenario);
-    if (story->is_replying) {
-        return; /* the loop below sees what this reply opened */
-    }
-    story->is_replying = true;
-    for (int replies = 0; reply_to_one(scenario); replies++) {
-        CHECK(replies < REPLIES_MAX);
-    }
-    story->is_replying = false;
-}
-
-static void run_line(struct scenario *scenario, struct span line)
-{
-    struct story *story = scenario->user;
-    struct span rest = line;
-    struct span word = span_cut(&rest, ' ');
-    if (span_is(word, "service")) {
-        story->service = rest;
-    } else if (span_is(word, "cancel")) {
-        story->cancel = rest;
-    } else if (span_is(word, "queue")) {
-        story->queue = rest;
-    } else {
-        struct error error = {0};
-        fail_unless(scenario_run_line(scenario, line, &error), &error);
-    }
+    standing_replies_give(&story->replies, scenario);
 }
 
 /* How often the `size` steps at `place` stand there in a row. */
@@ -206,7 +139,7 @@ static void put_steps(struct buffer *cell, const struct story *story)
 static void put_cell(struct buffer *table, const char *path, struct span text,
                      enum policy_preset preset)
 {
-    struct story story = {.queue = SPAN("applied")};
+    struct story story = {.replies = standing_replies_init()};
     struct scenario scenario;
     scenario_init(&scenario, path, on_rows);
     scenario.user = &story;
@@ -216,7 +149,7 @@ static void put_cell(struct buffer *table, const char *path, struct span text,
         struct span line = span_cut(&text, '\n');
         scenario.line++;
         if (line.size > 0 && line.data[0] != '#') {
-            run_line(&scenario, line);
+            standing_replies_line(&story.replies, &scenario, line);
         }
     }
     put_steps(table, &story);
