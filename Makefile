@@ -29,24 +29,27 @@ REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpa
     policy reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold \
     reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows \
     snapshot state table timers verdict view words
-STORE = audit audit_jobs audit_backup audit_policy audit_prune audit_read audit_schema audit_snapshot \
-    audit_table audit_verify audit_write capture_files capture_format capture_keep capture_read \
-    capture_seek capture_write database
+STORE = audit audit_backup audit_jobs audit_policy audit_prune audit_read audit_schema \
+    audit_snapshot audit_table audit_verify audit_write capture_files capture_format capture_keep \
+    capture_read capture_seek capture_write database
 REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare corpus cut cut_job \
-    cut_prove decision_line diff_audits diff_captures diff_entry excerpt journal journal_keep \
-    journal_open line_diff loop owner place pseudonyms record replay scenario scenario_ids \
-    scenario_lines scenario_rows scenario_words scenario_write scribe what_if what_if_answers \
-    what_if_compare what_if_policy what_if_record what_if_side why why_json why_text
+    cut_prove decision_line diff_audits diff_captures diff_entry evidence excerpt journal \
+    journal_keep journal_open line_diff loop otherwise otherwise_rules owner phrase place \
+    pseudonyms reasoning record replay scenario scenario_ids scenario_lines scenario_rows \
+    scenario_words scenario_write scribe standing story story_fold what_if what_if_answers \
+    what_if_compare what_if_policy what_if_record what_if_side why why_events why_json why_page \
+    why_state why_text
 STREAM = dispatch duty lead live live_sink names patience queue range reader redis redis_url \
     survey survey_rights survey_settings
 CONNECTORS = alarms allow answer breaker bucket cache connectors endpoint engine engine_endpoint \
     engine_task engine_variant lookup profile profile_request question question_cancel \
     question_status rule_parse rules secret service service_check shipped template transport
 CLI = audit audit_backup audit_export audit_prune audit_verify capture capture_anonymize \
-    capture_cut capture_inspect capture_record check check_data check_report check_services config \
-    config_policy config_rules config_secret config_services diff diff_report interrupt main place \
-    policy_file policy_in_force policy_text progress replay_check replay_report replay_verb run \
-    send send_policy send_wait services tell verb what_if what_if_json what_if_text why_verb
+    capture_cut capture_inspect capture_record check check_data check_report check_services color \
+    config config_policy config_rules config_secret config_services diff diff_report interrupt \
+    main place policy_file policy_in_force policy_text progress replay_check replay_report \
+    replay_verb run send send_policy send_wait services tell verb what_if what_if_json \
+    what_if_text why_verb
 # Files that are put into the program as they are: folder/name.ext becomes the array name_ext.
 EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.lua \
     store/schema.sql $(wildcard connectors/*.yaml)
@@ -57,8 +60,9 @@ TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list
     policy_services snapshot table timers view
 TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_backup audit_faults \
     audit_prune audit_readers audit_tamper
-TESTS_REPLAY = anonymize anonymize_proof capture_flip loop journal journal_keep journal_prune \
-    pseudonyms what_if what_if_scenarios why scenario scenario_write replay diff line_diff
+TESTS_REPLAY = anonymize anonymize_proof capture_flip diff journal journal_keep journal_prune \
+    line_diff loop otherwise phrase pseudonyms replay scenario scenario_write stories what_if \
+    what_if_scenarios why
 TESTS_STREAM = lead live live_faults queue_scripts reader redis survey
 TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_answers \
     engine_fairness fixtures hostile lookup profile profile_hostile profile_mistakes question \
@@ -66,7 +70,8 @@ TESTS_CONNECTORS = alarms allow breaker bucket cache connectors engine engine_an
 TESTS_CLI = config place policy_text services
 TEST_LIBRARY = capture_lines redis_proxy redis_server hostile_service http_service folder entries audit_rows \
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
-    comfy_jobs busy_stream scenario_capture bench_place scripted_service live_scene standing_replies
+    comfy_jobs busy_stream scenario_capture bench_place scripted_service live_scene \
+    standing_replies story_draft
 INTEGRATION = test_replay.py test_scenarios.sh test_crash.py test_stop.py test_disk_full.py \
     test_events_doc.sh \
     test_audit_doc.sh test_audit_upkeep.py test_command_line.py test_rescue.py test_readme.py test_outage.py \
@@ -195,9 +200,10 @@ $(eval $(call unit,STREAM,stream))
 $(eval $(call unit,CONNECTORS,connectors))
 $(eval $(call unit,CLI,cli))
 
-golden: $(SCENARIO) $(SITUATIONS) ## write what the reducers give into scenarios and docs/policy.md: read the difference
+golden: $(SCENARIO) $(SITUATIONS) $(BUILD)/tests/unit/test_stories ## write what the reducers give into scenarios and docs/policy.md: read the difference
 	@$(SCENARIO) --rewrite tests/scenarios/*.txt
 	@$(SITUATIONS) --into docs/policy.md tests/situations/*.txt
+	@REWRITE_STORIES=1 $(BUILD)/tests/unit/test_stories >/dev/null
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory $(PARALLEL) test-run LAST= \

@@ -9,7 +9,7 @@
 #include "cli/audit_parts.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
-#include "replay/why_parts.h"
+#include "replay/phrase.h"
 
 enum { JSON };
 
@@ -51,7 +51,7 @@ static void print_text(const struct audit_backup *copy, const char *path)
     struct buffer line = {0};
     if (copy->has_position) {
         buffer_put_text(&line, " up to ");
-        why_put_time(&line, copy->position.stream_id.ms);
+        phrase_put_time(&line, copy->position.stream_id.ms);
         buffer_put_text(&line, ", ordinal ");
         buffer_put_decimal(&line, copy->position.ordinal);
         buffer_put_text(&line, ", entry ");

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "cli/audit_parts.h"
-#include "replay/why_parts.h"
+#include "replay/phrase.h"
 #include "store/audit_prune.h"
 
 static enum status verify(const struct options *options);
@@ -26,7 +26,7 @@ static bool print_pruned(struct audit *audit, const char *path, struct error *er
         return error->code == ERROR_NONE;
     }
     struct buffer at = {0};
-    why_put_time(&at, pruned.stream_id.ms);
+    phrase_put_time(&at, pruned.stream_id.ms);
     printf("%s: %" PRIu64 " decisions up to %.*s (ordinal %" PRIu64
            ") were pruned; the chain goes on from there\n",
            path, pruned.seq, SPAN_FORMAT(buffer_span(&at)), pruned.ordinal);

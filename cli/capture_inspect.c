@@ -10,7 +10,7 @@
 #include "cli/policy_text.h"
 #include "cli/progress.h"
 #include "reducers/codec.h"
-#include "replay/why_parts.h"
+#include "replay/phrase.h"
 #include "store/capture_files.h"
 #include "store/capture_format.h"
 
@@ -67,7 +67,7 @@ static void print_out(struct inspection *inspection)
 static void put_time(struct buffer *out, const char *key, uint64_t ms)
 {
     struct buffer text = {0};
-    why_put_time(&text, ms);
+    phrase_put_time(&text, ms);
     json_put_text(out, key, buffer_span(&text));
     buffer_fini(&text);
 }
@@ -148,7 +148,7 @@ static void print_frame(const struct capture_stand *stand)
 {
     const struct capture_frame *frame = &stand->frame;
     struct buffer time = {0};
-    why_put_time(&time, frame->first_ms);
+    phrase_put_time(&time, frame->first_ms);
     printf("frame       %s %" PRIu64 " at byte %" PRIu64 ": %" PRIu32 " entries from #%" PRIu64
            " %.*s, %" PRIu32 " bytes of %" PRIu32 "\n",
            capture_file_name(stand->path), stand->number, stand->offset, frame->count,
@@ -231,9 +231,9 @@ static void print_entries(const struct inspection *inspection)
     stream_id_put(&ids, inspection->first);
     buffer_put_text(&ids, " to ");
     stream_id_put(&ids, inspection->last);
-    why_put_time(&times, inspection->first.ms);
+    phrase_put_time(&times, inspection->first.ms);
     buffer_put_text(&times, " to ");
-    why_put_time(&times, inspection->last.ms);
+    phrase_put_time(&times, inspection->last.ms);
     printf("ordinals    %" PRIu64 " to %" PRIu64 "\n", before + 1, before + inspection->entries);
     printf("ids         %.*s\ntimes       %.*s\n", (int)ids.size, ids.data, (int)times.size,
            times.data);

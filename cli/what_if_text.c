@@ -6,7 +6,7 @@
 
 #include "cli/policy_text.h"
 #include "cli/what_if.h"
-#include "replay/why_parts.h"
+#include "replay/phrase.h"
 
 #define LINE_MAX_SIZE 256
 
@@ -149,7 +149,7 @@ static void put_reality(struct buffer *out, const struct what_if_report *report)
 
 static void put_decision(struct buffer *out, const struct what_if_decision *decision)
 {
-    why_put_time(out, decision->at_ms);
+    phrase_put_time(out, decision->at_ms);
     put(out, "  %-8s  attempt %" PRIu64 "  ", action_text(decision->action), decision->attempt);
     if (decision->reason == REASON_NONE) {
         buffer_put_text(out, "asked before the capture begins");
@@ -184,7 +184,7 @@ static void put_proof(struct buffer *out, const struct what_if_job *job, enum wh
     }
     put(out, "  proof     %s said at ",
         job->is_completed_by_service ? "its service" : "its worker");
-    why_put_time(out, job->completed_ms);
+    phrase_put_time(out, job->completed_ms);
     put(out, " that attempt %" PRIu64 " was completed: the %s of \"%s\" %s\n", decision->attempt,
         action_text(decision->action), side_names[side],
         decision->action == ACTION_REQUEUE ? "is a second run" : "ends what was done");
@@ -222,9 +222,9 @@ void what_if_put_text(struct buffer *out, const struct what_if_report *report,
     put(out, "?\n%" PRIu64 " entries", report->entries);
     if (report->entries > 0) {
         buffer_put_text(out, ", ");
-        why_put_time(out, report->begin_ms);
+        phrase_put_time(out, report->begin_ms);
         buffer_put_text(out, " to ");
-        why_put_time(out, report->end_ms);
+        phrase_put_time(out, report->end_ms);
     }
     buffer_put_text(out,
                     report->is_torn ? "; the capture ends in an incomplete frame\n\n" : "\n\n");

@@ -211,12 +211,27 @@ def test_why_replay_and_audit_agree_on_what_happened():
         prove(salvor)
         story = told(0, "why", "j1", "--audit", salvor.audit, "--capture", salvor.capture)
         order = [story.index(part) for part in
-                 ("job.claimed", "job.started", "worker.lost", "DECIDED release",
-                  "DECIDED requeue", "requeue job:j1 -> applied", "effect.settled")]
+                 ("job.claimed", "job.started", "worker.lost", "RELEASE the worker",
+                  "REQUEUE: ", "requeue job:j1 -> applied", "effect.settled")]
         check(order[0] < order[1] < order[2] < order[3] < order[4], story)
-        check("no decision names the job" in told(1, "why", "j9", "--audit", salvor.audit))
+        # The capture alone tells the same; so do those of the data directory.
+        check_equal(story, told(0, "why", "j1", "--capture", salvor.capture))
+        check_equal(story, told(0, "why", "j1", "-c", salvor.config))
+        check("\033[" not in story, story)
+        check("\033[1m" in told(0, "why", "j1", "--audit", salvor.audit, "--color", "always"))
+        check("allowed: always, never, auto" in told(2, "why", "j1", "--color", "green"))
+        unknown = told(1, "why", "j9", "--audit", salvor.audit)
+        check("no decision names the job" in unknown and "known are: j1" in unknown, unknown)
+        lost = salvor.query("SELECT stream_id FROM decision WHERE action = 'release'")[0]["stream_id"]
+        state = told(0, "why", "j1", "-c", salvor.config, "--at", lost)
+        check("w1, gone" in state and f"behind entry {lost}" in state, state)
+        state = json.loads(told(0, "why", "j1", "--capture", salvor.capture, "--at", "#5", "--json"))
+        check_equal(5, state["ordinal"])
+        check("allowed: a time" in told(2, "why", "j1", "--audit", salvor.audit, "--at", "noon"))
+        check("needs --capture" in told(2, "why", "j1", "--audit", salvor.audit, "--at", "#5"))
         document = json.loads(told(0, "why", "j1", "--audit", salvor.audit, "--json"))
-        check("requeue" in [part.get("action") for part in document["story"]], document)
+        requeue = [part for part in document["story"] if part.get("action") == "requeue"][0]
+        check(requeue["otherwise"], document)
         lines = told(0, "replay", salvor.capture, "--decisions").splitlines()
         check_equal([row["id"] for row in salvor.decisions()],
                     [line.split()[0] for line in lines if " action=" in line])

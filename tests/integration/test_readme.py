@@ -96,7 +96,7 @@ def test_what_readme_says_to_try_by_hand_works():
                    lambda: f"j1 waits in the queue; stderr:\n{shell.told()}")
         shown = shell.do(here(look))
         check_equal("j1", shown.splitlines()[0], "jobs:pending by redis-cli")
-        for words in ("wait|worker_silent", "requeue|worker_silent", "worker_heard_last",
+        for words in ("wait|worker_silent", "requeue|worker_silent", "worker heard last",
                       "the audit agrees"):
             check(words in shown, words, "in what was shown:\n", shown)
         check("j1" in shown.split("requeue|worker_silent", 1)[1], "`salvor why` tells of j1")

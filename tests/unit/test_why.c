@@ -7,46 +7,59 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "replay/journal.h"
 #include "replay/why.h"
-#include "replay/why_parts.h"
-#include "tests/lib/small_stream.h"
+#include "tests/lib/story_draft.h"
 #include "tests/lib/tree.h"
-
-#define ENTRIES 42 /* five rounds */
 
 static char root[TREE_PATH_SIZE];
 static char audit_path[128], capture_path[128];
 
-/* An audit and a capture of the small stream, made once for all tests. */
+/* Job j1 is lost with w1, asked about, runs again with w2, and overruns; j1-held is held. */
+static const char *const lines[] = {
+    "+0 epoch",
+    "+1 policy backoff_ms=500 ask_backoff_ms=500 mass_loss_percent=0",
+    "+9 worker.registered worker=w1 heartbeat_ms=1000",
+    "+90 job.submitted job=j1 service=comfyui timeout_ms=10000 idempotent=true",
+    "+100 job.claimed job=j1 worker=w1 attempt=1 claim=c1",
+    "+100 job.handed_off job=j1 worker=w1 attempt=1 service=comfyui service_job=p1",
+    "+50 worker.heartbeat worker=w1",
+    "+50 job.progress job=j1 worker=w1 attempt=many progress=10",
+    "+0 job.burnt job=j1",
+    "+100 worker.heartbeat worker=w1",
+    "+500 tick elapsed_ms=500 wall_ms=1",
+    "+1000 tick elapsed_ms=1000 wall_ms=1",
+    "+1000 tick elapsed_ms=1000 wall_ms=1",
+    "+1000 tick elapsed_ms=1000 wall_ms=1",
+    "+10 answer verdict=inconclusive word=odd",
+    "+1000 tick elapsed_ms=1000 wall_ms=1",
+    "+10 answer verdict=not_found",
+    "+1000 tick elapsed_ms=1000 wall_ms=1",
+    "+10 settle requeue applied",
+    "+10 settle release gone",
+    "+10 job.claimed job=j1 worker=w2 attempt=2 claim=c2",
+    "+10 job.started job=j1 worker=w2 attempt=2 claim=c2",
+    "+0 job.started job=j1 worker=w2 attempt=2 claim=c2",
+    "+10 job.claimed job=j1-held worker=w2 attempt=1",
+    "+10 operator.hold job=j1-held who=ada why=look",
+    "+9000 tick elapsed_ms=9000 wall_ms=1",
+    "+2000 tick elapsed_ms=2000 wall_ms=1",
+};
+
 static int make_history(void **fixture)
 {
     (void)fixture;
+    struct story_draft draft;
     tree_make(root);
     snprintf(audit_path, sizeof(audit_path), "%s/audit-0.db", root);
     snprintf(capture_path, sizeof(capture_path), "%s/capture-0", root);
-    struct journal_config config = {.data = root,
-                                    .snapshot_entries = JOURNAL_SNAPSHOT_ENTRIES,
-                                    .snapshot_ms = JOURNAL_SNAPSHOT_MS};
-    struct error error = {0};
-    struct state *state;
-    struct journal *journal = journal_open(&config, &state, &error);
-    assert_non_null(journal);
-    struct small_stream stream = {.end = ENTRIES, .batch_size = 10};
-    struct loop loop = {
-        .state = state,
-        .source = small_stream_source(&stream),
-        .sinks = {journal_sink(journal)},
-        .sink_count = 1,
-    };
-    assert_true(loop_run(&loop, &error));
-    assert_true(journal_stop(journal, state, &error));
-    journal_close(journal);
-    state_destroy(state);
+    story_draft_begin(&draft, root);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        story_draft_line(&draft, span_of(lines[i]));
+    }
+    story_draft_end(&draft);
     return 0;
 }
 
@@ -57,20 +70,28 @@ static int remove_history(void **fixture)
     return 0;
 }
 
-static bool tell(const char *job, bool has_capture, bool is_json, struct buffer *story)
+static struct why_config asked(const char *job)
 {
-    struct why_config config = {
-        .job = span_of(job),
-        .audit = audit_path,
-        .capture = has_capture ? capture_path : NULL,
-        .is_json = is_json,
-    };
+    return (struct why_config){.job = span_of(job),
+                               .audit = audit_path,
+                               .capture = capture_path,
+                               .palette = &palette_plain};
+}
+
+/* True when the job is known; else `out` holds what comes near. Ends with a 0 byte. */
+static bool tell(const struct why_config *config, struct buffer *out)
+{
     struct error error = {0};
+    struct buffer near = {0};
     bool is_known;
-    if (!why_tell(&config, story, &is_known, &error)) {
+    buffer_reset(out);
+    if (!why_tell(config, out, &near, &is_known, &error)) {
         fail_msg("%s", error.message);
     }
-    buffer_put_byte(story, '\0');
+    assert_true(is_known || out->size == 0);
+    buffer_put_span(out, buffer_span(&near));
+    buffer_put_byte(out, '\0');
+    buffer_fini(&near);
     return is_known;
 }
 
@@ -78,142 +99,352 @@ static bool tell(const char *job, bool has_capture, bool is_json, struct buffer 
 static void assert_in_order(const char *story, const char *const *texts)
 {
     for (; *texts != NULL; texts++) {
-        story = strstr(story, *texts);
-        if (story == NULL) {
+        const char *found = strstr(story, *texts);
+        if (found == NULL) {
             fail_msg("\"%s\" is missing or out of order", *texts);
             return;
         }
-        story += strlen(*texts);
+        story = found + strlen(*texts);
     }
 }
 
-static void test_why__tells_events_and_decisions_in_the_order_of_the_stream(void **fixture)
+static void test_why__tells_what_happened_in_order(void **fixture)
 {
     (void)fixture;
     struct buffer story = {0};
-    assert_true(tell("j2", true, false, &story));
-    assert_in_order(
-        story.data,
-        (const char *const[]){
-            "job j2\n",
-            "2023-11-14T22:13:20.019Z  1700000000019-1  job.claimed\n    worker: w2\n    job: j2",
-            "1700000000020-2  job.started",
-            "1700000000021-0  worker.heartbeat\n    worker: w2",
-            "1700000000023-2  worker.lost\n    worker: w2",
-            "1700000000023-2  DECIDED ",
-            "DECIDED wait: somebody declared the worker lost (worker_lost)",
-            "\n      attempt: 1\n      worker: w2\n",
-            "\n      evidence:\n        event: \"worker.lost\"",
-            "\n          worker_heard_last: \"1700000000021-0\"",
-            "1700000000024-0  tick",
-            "1700000000024-0  DECIDED requeue: ",
-            "effect 0.1.1700000000024-0.1.1: requeue job:j2 -> still open",
-            "1700000000025-1  job.claimed",
-            "DECIDED ignore: ",
-            NULL,
-        });
-    assert_null(strstr(story.data, "w1"));
-    assert_null(strstr(story.data, "j3"));
+    struct why_config config = asked("j1");
+    assert_true(tell(&config, &story));
+    assert_in_order(story.data,
+                    (const char *const[]){"job j1\n  ",
+                                          "2 attempts, ",
+                                          "2026-11-23 (UTC)\n",
+                                          "job.submitted ",
+                                          "now  claimed, not started yet, w1, attempt 1",
+                                          "job.handed_off ",
+                                          "quarantined       ill_typed attempt",
+                                          "unknown type      ",
+                                          "RELEASE the worker: ",
+                                          "effect  release worker:w1 -> gone after",
+                                          "ASK the service: ",
+                                          "WAIT: the answer proves nothing",
+                                          "1 answer that proved nothing, ask_limit is 3",
+                                          "WAIT: ",
+                                          "back to the queue in",
+                                          "REQUEUE: ",
+                                          "now  in the queue",
+                                          "worker=w2 attempt=2",
+                                          "IGNORE the event: this was told before (duplicate)",
+                                          "TIME OUT: ",
+                                          "still open",
+                                          NULL});
+    assert_null(strstr(story.data, "j1-held"));
+    assert_null(strstr(story.data, "tick  "));
     buffer_fini(&story);
 }
 
-static void test_why__tells_decisions_without_a_capture(void **fixture)
+static void test_why__needs_no_capture_and_no_audit(void **fixture)
 {
     (void)fixture;
     struct buffer story = {0};
-    assert_true(tell("j2", false, false, &story));
-    assert_in_order(story.data, (const char *const[]){"DECIDED wait: ", "DECIDED requeue: ",
-                                                      "DECIDED ignore: ", NULL});
-    assert_null(strstr(story.data, "job.started\n"));
+    struct why_config config = asked("j1");
+    config.capture = NULL;
+    assert_true(tell(&config, &story));
+    assert_in_order(story.data,
+                    (const char *const[]){"decided last: TIME OUT: the job ran longer than it may; "
+                                          "no outcome yet",
+                                          "decisions alone: --capture", "RELEASE", "ASK",
+                                          "at tick 17", "WAIT", "REQUEUE", "TIME OUT", NULL});
+    assert_null(strstr(story.data, "job.claimed  "));
+    config = asked("j1");
+    config.audit = NULL;
+    assert_true(tell(&config, &story));
+    assert_non_null(strstr(story.data, "REQUEUE"));
+    config.capture = NULL;
+    assert_false(tell(&config, &story));
     buffer_fini(&story);
+}
+
+static struct json *parsed(const struct why_config *config)
+{
+    struct buffer story = {0};
+    struct error error = {0};
+    assert_true(tell(config, &story));
+    struct json *document = json_parse((struct span){story.data, story.size - 1}, &error);
+    assert_non_null(document);
+    buffer_fini(&story);
+    return document;
+}
+
+static bool is_text(const struct json *document, const char *pointer, const char *text)
+{
+    return span_is(json_text(json_find(document, span_of(pointer))), text);
 }
 
 static void test_why__writes_json_that_holds_the_same(void **fixture)
 {
     (void)fixture;
-    struct buffer story = {0};
-    struct error error = {0};
-    assert_true(tell("j2", true, true, &story));
-    struct json *document = json_parse((struct span){story.data, story.size - 1}, &error);
-    assert_non_null(document);
-    assert_true(span_is(json_text(json_find(document, SPAN("/job"))), "j2"));
-    assert_int_equal(json_kind(json_find(document, SPAN("/is_cut"))), JSON_KIND_BOOLEAN);
-    assert_int_equal(json_count(json_find(document, SPAN("/story"))), 10);
-    assert_true(span_is(json_text(json_find(document, SPAN("/story/0/type"))), "job.claimed"));
-    assert_true(span_is(json_text(json_find(document, SPAN("/story/0/fields/worker"))), "w2"));
+    struct why_config config = asked("j1");
+    config.is_json = true;
+    struct json *document = parsed(&config);
+    int64_t partition = 7;
+    assert_true(is_text(document, "/job", "j1"));
+    assert_true(json_number(json_find(document, SPAN("/partition")), &partition));
+    assert_int_equal(partition, 0);
+    assert_true(is_text(document, "/story/0/type", "job.submitted"));
+    assert_true(is_text(document, "/story/0/fields/service", "comfyui"));
+    assert_true(is_text(document, "/story/1/phase", "queued"));
+    assert_true(is_text(document, "/story/[problem=ill_typed]/field", "attempt"));
     const struct json *decision = json_find(document, SPAN("/story/[action=requeue]"));
-    assert_true(span_is(json_text(json_find(decision, SPAN("/reason"))), "worker_lost"));
-    assert_true(span_is(json_text(json_find(decision, SPAN("/evidence/event"))), "tick"));
-    assert_true(span_is(json_text(json_find(decision, SPAN("/effects/0/kind"))), "requeue"));
+    assert_true(is_text(decision, "/reason", "service_not_found"));
+    assert_true(is_text(decision, "/evidence/event", "tick"));
+    assert_true(is_text(decision, "/effects/0/outcome", "applied"));
+    assert_true(json_count(json_find(decision, SPAN("/otherwise"))) > 0);
+    assert_true(is_text(document, "/state/phase", "requested"));
+    assert_int_equal(json_kind(json_find(document, SPAN("/is_cut"))), JSON_KIND_BOOLEAN);
     json_destroy(document);
-    buffer_fini(&story);
+    config.capture = NULL;
+    document = parsed(&config);
+    assert_int_equal(json_kind(json_find(document, SPAN("/state"))), JSON_KIND_NULL);
+    json_destroy(document);
 }
 
-static void test_why__does_not_know_a_job_that_nobody_named(void **fixture)
+static struct why_config asked_at(const char *job, uint64_t ms_after)
+{
+    struct why_config config = asked(job);
+    config.at = (struct place){.kind = PLACE_TIME, .time_ms = STORY_DRAFT_BEGIN_MS + ms_after};
+    return config;
+}
+
+static void test_why__tells_how_a_job_stood(void **fixture)
 {
     (void)fixture;
-    struct buffer story = {0};
-    assert_false(tell("j99", true, false, &story));
-    assert_int_equal(story.size, 1);
-    buffer_fini(&story);
+    struct buffer state = {0};
+    struct why_config config = asked_at("j1", 1000);
+    assert_true(tell(&config, &state));
+    assert_in_order(state.data, (const char *const[]){
+                                    "claimed, not started yet (w1, attempt 1)",
+                                    "at          2026-11-23T17:55:50.000Z, behind entry 17",
+                                    "worker      w1, active, heard last 500 ms ago (limit 3 s)",
+                                    "losses 0, failures 0 of max_retries 3", "idempotent",
+                                    "comfyui, which has it as p1", "its deadline passes in 9.5 s",
+                                    "if it is not heard, in 2.5 s",
+                                    "nothing: no question, no effect", "nothing yet", NULL});
+    config = asked_at("j1", 4005); /* asked, and not answered yet */
+    assert_true(tell(&config, &state));
+    assert_in_order(state.data, (const char *const[]){
+                                    "its service is being asked about it", "nothing but silence",
+                                    "open        release worker:w1, asked 5 ms before",
+                                    "ask comfyui/p1, asked ", "ASK", NULL});
+    config.audit = NULL;
+    struct buffer again = {0};
+    assert_true(tell(&config, &again));
+    assert_string_equal(state.data, again.data);
+    config = asked_at("j1", 4500);
+    assert_true(tell(&config, &state));
+    assert_non_null(strstr(state.data, "its service is asked again in 500 ms"));
+    assert_non_null(strstr(state.data, "answers that proved nothing: 1"));
+    config = asked_at("j1", 5021);
+    assert_true(tell(&config, &state));
+    assert_non_null(strstr(state.data, "it goes back to the queue in "));
+    config = asked_at("j1-held", 7000);
+    assert_true(tell(&config, &state));
+    assert_non_null(strstr(state.data, "parked, waiting for an operator"));
+    assert_non_null(strstr(state.data, "HOLD: an operator's command (operator)"));
+    buffer_fini(&again);
+    buffer_fini(&state);
+}
+
+static void test_why__tells_how_a_job_stood_by_id_ordinal_and_audit_alone(void **fixture)
+{
+    (void)fixture;
+    struct buffer state = {0};
+    struct why_config config = asked("j1");
+    config.at = (struct place){.kind = PLACE_ORDINAL, .ordinal = 5};
+    assert_true(tell(&config, &state));
+    assert_non_null(strstr(state.data, "behind entry 1795456549200-0, ordinal 5"));
+    assert_non_null(strstr(state.data, "claimed, not started yet"));
+    config.at = (struct place){.kind = PLACE_ID, .id = {STORY_DRAFT_BEGIN_MS + 100, 0}};
+    assert_true(tell(&config, &state));
+    assert_non_null(strstr(state.data, "in the queue"));
+    assert_non_null(strstr(state.data, "nobody holds it"));
+    config = asked_at("j1", 4005);
+    config.capture = NULL;
+    assert_true(tell(&config, &state));
+    assert_in_order(state.data, (const char *const[]){"decided last: ASK", "decisions alone",
+                                                      "open        ", "decided     ASK", NULL});
+    config = asked_at("j1", 50); /* not told of yet */
+    assert_false(tell(&config, &state));
+    buffer_fini(&state);
+}
+
+static void test_why__writes_how_a_job_stood_as_json(void **fixture)
+{
+    (void)fixture;
+    struct why_config config = asked_at("j1", 4005);
+    config.is_json = true;
+    struct json *document = parsed(&config);
+    int64_t number = 0;
+    assert_true(is_text(document, "/state/phase", "asking"));
+    assert_true(is_text(document, "/state/worker_phase", "silent"));
+    assert_true(is_text(document, "/state/facts/job.submitted", "1795456549100-0"));
+    assert_true(json_number(json_find(document, SPAN("/state/due_in_ms/deadline")), &number));
+    assert_int_equal(number, 6500);
+    assert_int_equal(json_count(json_find(document, SPAN("/open_effects"))), 2);
+    assert_true(is_text(document, "/last_decision/action", "ask"));
+    json_destroy(document);
+    config = asked_at("j1", 1000);
+    config.is_json = true;
+    config.capture = NULL;
+    struct buffer out = {0};
+    assert_false(tell(&config, &out));
+    buffer_fini(&out);
+}
+
+static void test_why__names_the_ids_that_come_near(void **fixture)
+{
+    (void)fixture;
+    struct buffer near = {0};
+    struct why_config config = asked("j1-");
+    assert_false(tell(&config, &near));
+    assert_string_equal(near.data, "j1-held\nj1\n");
+    config.capture = NULL;
+    assert_false(tell(&config, &near));
+    assert_string_equal(near.data, "j1-held\nj1\n");
+    config = asked("j1-");
+    config.audit = NULL;
+    assert_false(tell(&config, &near));
+    assert_string_equal(near.data, "j1-held\nj1\n");
+    config = asked("x");
+    assert_false(tell(&config, &near));
+    assert_string_equal(near.data, "");
+    buffer_fini(&near);
 }
 
 static void test_why__fails_on_files_that_are_not_there(void **fixture)
 {
     (void)fixture;
-    struct buffer story = {0};
+    struct buffer out = {0}, near = {0};
     struct error error = {0};
     bool is_known;
-    struct why_config config = {.job = SPAN("j2"), .audit = "/nowhere/audit.db"};
-    assert_false(why_tell(&config, &story, &is_known, &error));
-    config = (struct why_config){
-        .job = SPAN("j2"), .audit = audit_path, .capture = "/nowhere/capture-0"};
-    assert_false(why_tell(&config, &story, &is_known, &error));
+    struct why_config config = {.job = SPAN("j1"), .audit = "/nowhere/audit.db"};
+    assert_false(why_tell(&config, &out, &near, &is_known, &error));
+    config = asked("j1");
+    config.capture = "/nowhere/capture-0";
+    assert_false(why_tell(&config, &out, &near, &is_known, &error));
+    assert_int_equal(out.size, 0);
+    buffer_fini(&near);
+    buffer_fini(&out);
+}
+
+/* A second history, whose capture goes on in another file while the service is being asked. */
+static void test_why__begins_where_the_capture_does(void **fixture)
+{
+    (void)fixture;
+    struct story_draft draft;
+    char other[TREE_PATH_SIZE], capture[128], second[160];
+    struct buffer story = {0}, near = {0};
+    struct error error = {0};
+    bool is_known;
+    tree_make(other);
+    story_draft_begin(&draft, other);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if (span_holds(span_of(lines[i]), SPAN("answer verdict=inconclusive"))) {
+            snprintf(second, sizeof(second), "%s/capture-0/%016u.capture", other, (unsigned)i);
+            story_draft_rotate(&draft);
+        }
+        story_draft_line(&draft, span_of(lines[i]));
+    }
+    story_draft_end(&draft);
+    snprintf(capture, sizeof(capture), "%s/capture-0", other);
+
+    struct why_config config = {.job = SPAN("j1"), .capture = second, .palette = &palette_plain};
+    assert_true(tell(&config, &story));
+    assert_in_order(story.data, (const char *const[]){"of events only",
+                                                      "now  its service is being asked about it",
+                                                      "service.answered", "REQUEUE", NULL});
+    assert_null(strstr(story.data, "job.submitted"));
+    config = asked_at("j1", 4000); /* the file before has to be read for it */
+    config.audit = NULL;
+    config.capture = capture;
+    assert_true(tell(&config, &story));
+    assert_non_null(strstr(story.data, "decided     ASK"));
+    config.at.time_ms = STORY_DRAFT_BEGIN_MS + 4012; /* behind what the snapshot holds */
+    assert_true(tell(&config, &story));
+    assert_in_order(story.data, (const char *const[]){"its service will be asked again",
+                                                      "decided     WAIT", NULL});
+    config.capture = second;
+    config.at.time_ms = STORY_DRAFT_BEGIN_MS + 1000;
+    assert_false(why_tell(&config, &story, &near, &is_known, &error));
+    assert_int_equal(error.code, ERROR_USAGE);
+    config.at = (struct place){.kind = PLACE_ID, .id = {STORY_DRAFT_BEGIN_MS + 4000, 0}};
+    assert_true(tell(&config, &story)); /* just what the snapshot holds */
+    assert_in_order(story.data,
+                    (const char *const[]){"open        ask 0.1.", "nothing behind ordinal", NULL});
+    tree_remove(other);
+    buffer_fini(&near);
     buffer_fini(&story);
 }
 
-static void test_why__evidence_becomes_lines(void **fixture)
+static bool refuse(void *payload, uint64_t entries)
+{
+    *(uint64_t *)payload = entries;
+    return false;
+}
+
+static void test_why__ends_when_it_is_asked_to(void **fixture)
 {
     (void)fixture;
-    struct buffer out = {0};
-    why_put_evidence(&out,
-                     SPAN("{\"a\":{\"b\":\"x: {y}\",\"c\":7},\"d\":[\"e\",1],\"f\":{},"
-                          "\"g\":[{\"h\":true},{\"h\":\"\\\"\"}]}"),
-                     2);
-    buffer_put_byte(&out, '\0');
-    assert_string_equal(out.data, "\n  a:\n    b: \"x: {y}\"\n    c: 7\n  d: [\"e\",1]\n  f: none"
-                                  "\n  g:\n    -\n      h: true\n    -\n      h: \"\\\"\"");
-    buffer_reset(&out);
-    why_put_evidence(&out, SPAN("{\"cut\":[[\"\\"), 0); /* no JSON: shown, never read past */
-    buffer_put_byte(&out, '\0');
-    assert_string_equal(out.data, "\ncut:\n  -[\"\\");
+    struct buffer out = {0}, near = {0};
+    struct error error = {0};
+    bool is_known;
+    uint64_t entries = 7;
+    struct why_config config = asked("j1");
+    config.step = refuse;
+    config.payload = &entries;
+    assert_false(why_tell(&config, &out, &near, &is_known, &error));
+    assert_int_equal(error.code, ERROR_STOPPED);
+    assert_int_equal(entries, 0);
+    buffer_fini(&near);
     buffer_fini(&out);
 }
 
-static void test_why__times_are_utc(void **fixture)
+static void test_why__colours_are_only_put_around(void **fixture)
 {
     (void)fixture;
-    struct buffer out = {0};
-    setenv("TZ", "Asia/Kolkata", 1);
-    why_put_time(&out, 1700000000007);
-    buffer_put_byte(&out, '\0');
-    assert_string_equal(out.data, "2023-11-14T22:13:20.007Z");
-    buffer_reset(&out);
-    why_put_time(&out, UINT64_MAX);
-    assert_true(out.size > 0);
-    buffer_fini(&out);
+    struct buffer plain = {0}, coloured = {0}, stripped = {0};
+    struct why_config config = asked("j1");
+    assert_true(tell(&config, &plain));
+    config.palette = &palette_coloured;
+    assert_true(tell(&config, &coloured));
+    assert_null(memchr(plain.data, '\033', plain.size));
+    assert_true(coloured.size > plain.size);
+    for (size_t i = 0; i < coloured.size; i++) {
+        if (coloured.data[i] == '\033') {
+            i += strcspn(coloured.data + i, "m");
+        } else {
+            buffer_put_byte(&stripped, (uint8_t)coloured.data[i]);
+        }
+    }
+    assert_string_equal(plain.data, stripped.data);
+    buffer_fini(&stripped);
+    buffer_fini(&coloured);
+    buffer_fini(&plain);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_why__tells_events_and_decisions_in_the_order_of_the_stream),
-        cmocka_unit_test(test_why__tells_decisions_without_a_capture),
+        cmocka_unit_test(test_why__tells_what_happened_in_order),
+        cmocka_unit_test(test_why__needs_no_capture_and_no_audit),
         cmocka_unit_test(test_why__writes_json_that_holds_the_same),
-        cmocka_unit_test(test_why__does_not_know_a_job_that_nobody_named),
+        cmocka_unit_test(test_why__tells_how_a_job_stood),
+        cmocka_unit_test(test_why__tells_how_a_job_stood_by_id_ordinal_and_audit_alone),
+        cmocka_unit_test(test_why__writes_how_a_job_stood_as_json),
+        cmocka_unit_test(test_why__names_the_ids_that_come_near),
         cmocka_unit_test(test_why__fails_on_files_that_are_not_there),
-        cmocka_unit_test(test_why__evidence_becomes_lines),
-        cmocka_unit_test(test_why__times_are_utc),
+        cmocka_unit_test(test_why__begins_where_the_capture_does),
+        cmocka_unit_test(test_why__ends_when_it_is_asked_to),
+        cmocka_unit_test(test_why__colours_are_only_put_around),
     };
     return cmocka_run_group_tests(tests, make_history, remove_history);
 }
