@@ -230,11 +230,13 @@ static void put_forged(struct scenario_writing *writing, const struct event *eve
 static void put_epoch(struct scenario_writing *writing, const struct event *event)
 {
     buffer_put_text(&writing->lines, "epoch");
-    uint64_t but = FIELDS_LEADER | F(ORDINAL) | F(WALL_MS) | F(REDUCERS);
+    uint64_t but = FIELDS_LEADER | F(ORDINAL) | F(WALL_MS);
+    bool is_our_version = event_number(event, FIELD_REDUCERS) == REDUCERS_VERSION;
     bool is_first_timeline = event_number(event, FIELD_TIMELINE) == 1;
     bool has_gap = event_number(event, FIELD_GAP_MS) > 0;
     put_fields(writing, event,
-               but | (is_first_timeline ? F(TIMELINE) : 0) | (has_gap ? 0 : F(GAP_MS)));
+               but | (is_our_version ? F(REDUCERS) : 0) | (is_first_timeline ? F(TIMELINE) : 0) |
+                   (has_gap ? 0 : F(GAP_MS)));
 }
 
 static void put_settled(struct scenario_writing *writing, const struct scenario_line *line)
