@@ -20,7 +20,7 @@
 #define ENTRIES 202
 #define KEEP_MS 60 /* an entry is 1 ms of the stream */
 
-struct place {
+struct data_place {
     char root[TREE_PATH_SIZE], data[80], audit[100], capture[100];
     struct journal *journal;
     struct state *state;
@@ -28,7 +28,7 @@ struct place {
 
 static int make_place(void **fixture)
 {
-    struct place *place = test_calloc(1, sizeof(*place));
+    struct data_place *place = test_calloc(1, sizeof(*place));
     tree_make(place->root);
     snprintf(place->data, sizeof(place->data), "%s/data", place->root);
     snprintf(place->audit, sizeof(place->audit), "%s/audit-0.db", place->data);
@@ -39,13 +39,13 @@ static int make_place(void **fixture)
 
 static int remove_place(void **fixture)
 {
-    struct place *place = *fixture;
+    struct data_place *place = *fixture;
     tree_remove(place->root);
     test_free(place);
     return 0;
 }
 
-static void begin_life(struct place *place, uint64_t keep_ms)
+static void begin_life(struct data_place *place, uint64_t keep_ms)
 {
     struct error error = {0};
     struct journal_config config = {
@@ -61,13 +61,13 @@ static void begin_life(struct place *place, uint64_t keep_ms)
 }
 
 /* As a kill does: nothing is stopped. */
-static void end_life(struct place *place)
+static void end_life(struct data_place *place)
 {
     journal_close(place->journal);
     state_destroy(place->state);
 }
 
-static void fold(struct place *place, uint64_t end)
+static void fold(struct data_place *place, uint64_t end)
 {
     struct error error = {0};
     struct small_stream stream = {.end = end, .batch_size = 5};
@@ -82,7 +82,7 @@ static void fold(struct place *place, uint64_t end)
     }
 }
 
-static uint64_t count(const struct place *place, const char *sql)
+static uint64_t count(const struct data_place *place, const char *sql)
 {
     sqlite3 *handle;
     sqlite3_stmt *row;
@@ -96,7 +96,7 @@ static uint64_t count(const struct place *place, const char *sql)
 }
 
 /* This stream tells no outcomes: they are put beside the fold. */
-static void settle_all(const struct place *place)
+static void settle_all(const struct data_place *place)
 {
     sqlite3 *handle;
     assert_int_equal(sqlite3_open(place->audit, &handle), SQLITE_OK);
@@ -109,7 +109,7 @@ static void settle_all(const struct place *place)
     sqlite3_close(handle);
 }
 
-static void check_verified(const struct place *place)
+static void check_verified(const struct data_place *place)
 {
     struct error error = {0};
     uint64_t rows;
@@ -122,7 +122,7 @@ static void check_verified(const struct place *place)
 }
 
 /* The whole capture against what is left: everything is compared or counted as pruned. */
-static void check_replay(const struct place *place)
+static void check_replay(const struct data_place *place)
 {
     struct error error = {0};
     struct replay_report report = {0};
@@ -142,7 +142,7 @@ static void check_replay(const struct place *place)
 
 static void test_journal_prune__rows_older_than_they_are_kept_leave_at_snapshots(void **fixture)
 {
-    struct place *place = *fixture;
+    struct data_place *place = *fixture;
     begin_life(place, KEEP_MS);
     fold(place, 120);
     /* An open effect holds all that follow. */
@@ -167,7 +167,7 @@ static void test_journal_prune__rows_older_than_they_are_kept_leave_at_snapshots
 
 static void test_journal_prune__kept_for_ever_is_the_default(void **fixture)
 {
-    struct place *place = *fixture;
+    struct data_place *place = *fixture;
     begin_life(place, 0);
     fold(place, 120);
     settle_all(place);
@@ -178,7 +178,7 @@ static void test_journal_prune__kept_for_ever_is_the_default(void **fixture)
 
 static void test_journal_prune__another_process_prunes_between_two_batches(void **fixture)
 {
-    struct place *place = *fixture;
+    struct data_place *place = *fixture;
     struct error error = {0};
     struct audit_prune_plan plan;
     struct audit_prune_counts counts = {0};
@@ -207,7 +207,7 @@ static void test_journal_prune__another_process_prunes_between_two_batches(void 
 /* What is committed, and gone from the capture, is read and compared again: behind a prune too. */
 static void test_journal_prune__a_row_missing_behind_the_pruned_is_still_found(void **fixture)
 {
-    struct place *place = *fixture;
+    struct data_place *place = *fixture;
     struct error error = {0};
     struct replay_report report = {0};
     struct replay_config config = {
