@@ -164,7 +164,7 @@ def test_a_database_holds_what_an_instance_would_keep():
         check_equal([("complete", "applied")], query(
             out, "SELECT e.kind, e.outcome FROM decision AS d JOIN effect AS e ON e.decision = d.id"
                  " WHERE d.job = 'done-outside' AND d.action = 'complete'"))
-        check("DECIDED complete" in told(0, "why", "done-outside", "--audit", out))
+        check("COMPLETE: " in told(0, "why", "done-outside", "--audit", out))
         told(0, "replay", FLEET, "--audit", out)
         check("is there already" in told(3, "replay", FLEET, "--db", out))
         told(0, "audit", "verify", out)
