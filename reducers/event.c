@@ -142,19 +142,3 @@ enum event_field event_field_named(struct span name)
 #undef X
     return EVENT_FIELD_COUNT;
 }
-
-bool event_has(const struct event *event, enum event_field field)
-{
-    CHECK(field < EVENT_FIELD_COUNT);
-    return (event->present >> field & 1) != 0;
-}
-
-struct span event_text(const struct event *event, enum event_field field)
-{
-    return event_has(event, field) ? event->value[field].text : SPAN_NONE;
-}
-
-uint64_t event_number(const struct event *event, enum event_field field)
-{
-    return event_has(event, field) ? event->value[field].number : 0;
-}

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Open addressing: an entity stands in the slot that its hash names or, where that is taken, in the
+ * next free one. The hash stands beside the pointer, so that only the entity looked for is touched:
+ * most of what a table holds has not been touched for long, and memory is what a look-up waits for.
+ */
 #include "reducers/table.h"
 
 #include <string.h>
@@ -7,13 +11,39 @@
 #include "base/check.h"
 #include "base/hash.h"
 
-#define BUCKETS_AT_FIRST 64
+#define CACHE_LINE_SIZE 64
+#define SLOTS_AT_FIRST  64
+#define KEY_ALIGNMENT   16 /* of an entity behind its key */
+
+struct table_slot {
+    uint64_t hash;
+    struct table_node *node; /* owned; NULL: the slot is free */
+};
 
 void table_init(struct table *table, size_t entity_size)
 {
     CHECK(entity_size >= sizeof(struct table_node));
-    memset(table, 0, sizeof *table);
-    table->entity_size = entity_size;
+    *table = (struct table){
+        .slots = mem_zero(SLOTS_AT_FIRST * sizeof *table->slots),
+        .slot_count = SLOTS_AT_FIRST,
+        .entity_size = entity_size,
+    };
+}
+
+/* An entity is one block with its key, which stands before it: both are touched together. */
+static struct table_node *make_node(const struct table *table, struct span key)
+{
+    size_t room = (key.size + KEY_ALIGNMENT - 1) / KEY_ALIGNMENT * KEY_ALIGNMENT;
+    char *block = mem_zero(room + table->entity_size);
+    memcpy(block, key.data, key.size);
+    struct table_node *node = (struct table_node *)(void *)(block + room);
+    node->key = (struct span){block, key.size};
+    return node;
+}
+
+static void free_node(struct table_node *node)
+{
+    mem_free((void *)node->key.data);
 }
 
 void table_fini(struct table *table)
@@ -21,79 +51,118 @@ void table_fini(struct table *table)
     struct table_node *node = table_oldest(table);
     while (node != NULL) {
         struct table_node *next = table_next(node);
-        mem_free(node);
+        free_node(node);
         node = next;
     }
-    mem_free(table->buckets);
+    mem_free(table->slots);
     memset(table, 0, sizeof *table);
 }
 
-static struct table_node **bucket_of(const struct table *table, uint64_t hash)
+static uint64_t slot_behind(const struct table *table, uint64_t slot)
 {
-    return &table->buckets[hash & (table->bucket_count - 1)];
+    return (slot + 1) & (table->slot_count - 1);
 }
 
-static struct table_node *find(const struct table *table, struct span key, uint64_t hash)
+/* The slot of this key, or the free one where it belongs. */
+static uint64_t slot_of(const struct table *table, struct span key, uint64_t hash)
 {
-    if (table->bucket_count == 0) {
-        return NULL;
+    uint64_t slot = hash & (table->slot_count - 1);
+    const struct table_slot *slots = table->slots;
+    while (slots[slot].node != NULL &&
+           !(slots[slot].hash == hash && span_equal(slots[slot].node->key, key))) {
+        slot = slot_behind(table, slot);
     }
-    struct table_node *node = *bucket_of(table, hash);
-    while (node != NULL && !(node->hash == hash && span_equal(node->key, key))) {
-        node = node->chain;
-    }
-    return node;
+    return slot;
 }
 
 void *table_find(const struct table *table, struct span key)
 {
-    return find(table, key, hash_key(key));
+    return table_find_hashed(table, key, hash_key(key));
+}
+
+void *table_find_hashed(const struct table *table, struct span key, uint64_t hash)
+{
+    return table->slots[slot_of(table, key, hash)].node;
+}
+
+uint64_t table_hash(struct span key)
+{
+    return hash_key(key);
+}
+
+void table_expect_slot(const struct table *table, uint64_t hash)
+{
+    __builtin_prefetch(&table->slots[hash & (table->slot_count - 1)]);
+}
+
+void table_expect_entity(const struct table *table, uint64_t hash)
+{
+    const struct table_slot *slot = &table->slots[hash & (table->slot_count - 1)];
+    if (slot->node != NULL && slot->hash == hash) {
+        /* From its key on, which is not asked where it begins: that would be waiting. */
+        const char *begin = (const char *)slot->node - CACHE_LINE_SIZE;
+        for (size_t i = 0; i < CACHE_LINE_SIZE + table->entity_size; i += CACHE_LINE_SIZE) {
+            __builtin_prefetch(begin + i);
+        }
+    }
 }
 
 static void grow(struct table *table)
 {
-    mem_free(table->buckets);
-    table->bucket_count = table->bucket_count == 0 ? BUCKETS_AT_FIRST : table->bucket_count * 2;
-    table->buckets = mem_zero(table->bucket_count * sizeof(struct table_node *));
+    mem_free(table->slots);
+    table->slot_count *= 2;
+    table->slots = mem_zero(table->slot_count * sizeof *table->slots);
     for (struct table_node *node = table_oldest(table); node != NULL; node = table_next(node)) {
-        struct table_node **bucket = bucket_of(table, node->hash);
-        node->chain = *bucket;
-        *bucket = node;
+        uint64_t slot = slot_of(table, node->key, node->hash);
+        table->slots[slot] = (struct table_slot){.hash = node->hash, .node = node};
     }
 }
 
 void *table_add(struct table *table, struct span key, uint64_t arrival)
 {
     CHECK(key.size > 0);
-    uint64_t hash = hash_key(key);
-    CHECK(find(table, key, hash) == NULL);
-    if (table->arrivals.count == table->bucket_count) {
+    if (table->arrivals.count * 2 >= table->slot_count) {
         grow(table);
     }
-    struct table_node *node = mem_zero(table->entity_size + key.size);
-    char *copy = (char *)node + table->entity_size;
-    memcpy(copy, key.data, key.size);
-    node->key = (struct span){copy, key.size};
+    uint64_t hash = hash_key(key);
+    struct table_slot *slot = &table->slots[slot_of(table, key, hash)];
+    CHECK(slot->node == NULL);
+    struct table_node *node = make_node(table, key);
     node->hash = hash;
     node->arrival = arrival;
-    struct table_node **bucket = bucket_of(table, node->hash);
-    node->chain = *bucket;
-    *bucket = node;
+    *slot = (struct table_slot){.hash = hash, .node = node};
     list_append(&table->arrivals, &node->link);
     return node;
+}
+
+/* Frees the slot. What stands behind it without a free slot between moves up, unless it would then
+ * stand before the slot that its hash names. */
+static void free_slot(struct table *table, uint64_t slot)
+{
+    struct table_slot *slots = table->slots;
+    uint64_t mask = table->slot_count - 1;
+    uint64_t next = slot;
+    while (slots[next = slot_behind(table, next)].node != NULL) {
+        uint64_t from_home = (next - slots[next].hash) & mask;
+        if (from_home >= ((next - slot) & mask)) {
+            slots[slot] = slots[next];
+            slot = next;
+        }
+    }
+    slots[slot].node = NULL;
 }
 
 void table_remove(struct table *table, void *entity)
 {
     struct table_node *node = entity;
-    struct table_node **place = bucket_of(table, node->hash);
-    while (*place != node) {
-        CHECK(*place != NULL);
-        place = &(*place)->chain;
+    uint64_t slot = node->hash & (table->slot_count - 1);
+    while (table->slots[slot].node != node) {
+        CHECK(table->slots[slot].node != NULL);
+        slot = slot_behind(table, slot);
     }
-    *place = node->chain;
+    free_slot(table, slot);
     list_remove(&table->arrivals, &node->link);
-    mem_free(node);
+    free_node(node);
 }
 
 void *table_oldest(const struct table *table)

@@ -11,16 +11,15 @@
 
 /* The first member of every entity kept in a table. */
 struct table_node {
-    struct table_node *chain; /* borrowed: the next of the same bucket */
-    struct link link;         /* order of arrival */
-    uint64_t arrival;         /* unique within the partition; breaks every tie */
+    struct link link; /* order of arrival */
+    uint64_t arrival; /* unique within the partition; breaks every tie */
     uint64_t hash;
     struct span key; /* the table's, as long as the entity lives */
 };
 
 struct table {
-    struct table_node **buckets; /* owned */
-    uint64_t bucket_count;       /* a power of two, or 0 */
+    struct table_slot *slots; /* owned */
+    uint64_t slot_count;      /* a power of two */
     struct list arrivals;
     size_t entity_size;
 };
@@ -30,6 +29,13 @@ void table_init(struct table *table, size_t entity_size);
 void table_fini(struct table *table);
 /* Result: the entity, or NULL. */
 void *table_find(const struct table *table, struct span key);
+/* The same, with the key's hash. */
+void *table_find_hashed(const struct table *table, struct span key, uint64_t hash);
+uint64_t table_hash(struct span key);
+/* Ask the memory, a while before, for what table_find_hashed will touch: first for the slot, then,
+ * when that is there, for the entity. */
+void table_expect_slot(const struct table *table, uint64_t hash);
+void table_expect_entity(const struct table *table, uint64_t hash);
 /* Result: a new entity, all zero but its node; the key is copied and must not be there yet. */
 void *table_add(struct table *table, struct span key, uint64_t arrival);
 /* Frees the entity. */

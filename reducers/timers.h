@@ -23,7 +23,7 @@ struct timer {
 };
 
 struct timers {
-    struct timer **heap; /* owned array of borrowed timers */
+    struct timer_place *heap; /* owned */
     uint32_t count, capacity;
 };
 
