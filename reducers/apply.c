@@ -125,6 +125,18 @@ static void change_holder(struct folding *folding, struct job *job, struct worke
     }
 }
 
+/* What has ended needs no text of its attempt any more, nor the one that the end brought. */
+static void keep_texts(struct job *job, const struct job_verdict *verdict)
+{
+    bool is_final = job_phase_rule(verdict->after.phase)->is_final;
+    enum job_text end = is_final ? JOB_TEXT_OF_ATTEMPT : JOB_TEXT_COUNT;
+    for (enum job_text text = 0; text < end; text++) {
+        if ((verdict->keep & (UINT32_C(1) << text)) != 0) {
+            state_keep(&job->text[text], verdict->text[text]);
+        }
+    }
+}
+
 static void drop_texts_of_attempt(struct job *job)
 {
     for (enum job_text text = JOB_TEXT_OF_ATTEMPT; text < JOB_TEXT_COUNT; text++) {
@@ -187,8 +199,8 @@ static void decide(struct folding *folding, struct job *job, const struct ruling
     }
 }
 
-void apply_job(struct folding *folding, struct job *job, const struct job_verdict *verdict,
-               struct worker *worker)
+struct job *apply_job(struct folding *folding, struct job *job, const struct job_verdict *verdict,
+                      struct worker *worker)
 {
     struct state *state = folding->state;
     if (job == NULL) {
@@ -198,11 +210,7 @@ void apply_job(struct folding *folding, struct job *job, const struct job_verdic
         apply_close(folding, job->open, verdict->closes, verdict->found);
     }
     job->core = verdict->after;
-    for (enum job_text text = 0; text < JOB_TEXT_COUNT; text++) {
-        if ((verdict->keep & (UINT32_C(1) << text)) != 0) {
-            state_keep(&job->text[text], verdict->text[text]);
-        }
-    }
+    keep_texts(job, verdict);
     if (verdict->holder == HOLDER_OF_EVENT) {
         CHECK(worker != NULL);
         change_holder(folding, job, worker);
@@ -218,6 +226,7 @@ void apply_job(struct folding *folding, struct job *job, const struct job_verdic
     CHECK(job_next_is_sound(&job->core));
     state_set_job_timers(state, job);
     file_job(folding, job);
+    return job;
 }
 
 void apply_ignore(struct folding *folding, enum reason reason, struct span job, struct span worker)
@@ -334,10 +343,11 @@ static void take_back(struct folding *folding, struct worker *worker)
     }
 }
 
-struct worker *apply_heard(struct folding *folding, struct span id)
+struct worker *apply_heard(struct folding *folding)
 {
     struct state *state = folding->state;
-    struct worker *worker = table_find(&state->workers, id);
+    struct span id = event_text(folding->event, FIELD_WORKER);
+    struct worker *worker = table_find_hashed(&state->workers, id, folding->prepared->worker_hash);
     struct worker_verdict verdict;
     reduce_worker_heard(worker == NULL ? NULL : &worker->core, folding->event, &folding->context,
                         &verdict);
@@ -350,7 +360,6 @@ struct worker *apply_heard(struct folding *folding, struct span id)
     }
     state_set_worker_phase(state, worker, verdict.after.phase);
     worker->core = verdict.after;
-    list_remove(&state->gone, &worker->gone);
     if (folding->event->type == EVENT_WORKER_REGISTERED) {
         state_keep(&worker->services, event_text(folding->event, FIELD_SERVICES));
         state_set_worker_timer(state, worker);
@@ -384,7 +393,6 @@ void apply_presence(struct folding *folding, struct worker *worker)
     }
     worker->core.heard_ms = state->liveness_ms;
     worker->core.heard_id = folding->context.id;
-    list_remove(&state->gone, &worker->gone);
     state_set_worker_timer(state, worker);
     if (was_silent) {
         take_back(folding, worker);

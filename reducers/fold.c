@@ -156,32 +156,70 @@ static void reset_output(struct fold_output *output)
     output->field = SPAN_NONE;
 }
 
-void fold_entry(struct state *state, const struct entry *entry, struct fold_output *output)
+static void prepare(const struct state *state, const struct entry *entry, struct prepared *out)
 {
-    struct event event;
-    struct span field = SPAN_NONE;
+    struct event *event = &out->event;
+    out->id = entry->id;
+    out->field = SPAN_NONE;
+    out->worker_hash = out->job_hash = 0;
+    out->problem = codec_decode(entry, event, &out->field);
+    if (out->problem != CODEC_NONE) {
+        return;
+    }
+    if (event_has(event, FIELD_WORKER)) {
+        out->worker_hash = table_hash(event->value[FIELD_WORKER].text);
+        table_expect_slot(&state->workers, out->worker_hash);
+    }
+    if (event_has(event, FIELD_JOB) && event->type != EVENT_WORKER_HEARTBEAT) {
+        out->job_hash = table_hash(event->value[FIELD_JOB].text);
+        table_expect_slot(&state->jobs, out->job_hash);
+    }
+}
+
+void fold_prepare(const struct state *state, const struct entry *entries, uint32_t count,
+                  struct prepared *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        prepare(state, &entries[i], &out[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        table_expect_entity(&state->workers, out[i].worker_hash);
+        table_expect_entity(&state->jobs, out[i].job_hash);
+    }
+}
+
+void fold_prepared(struct state *state, const struct prepared *prepared, struct fold_output *output)
+{
     struct folding folding = {
         .state = state,
         .output = output,
+        .prepared = prepared,
         .context = {.policy = &state->policy,
                     .liveness_ms = state->liveness_ms,
                     .reducers = state->reducers,
                     .deadline_ms = state->deadline_ms,
-                    .id = entry->id},
+                    .id = prepared->id},
     };
     reset_output(output);
     folding_see_hold(&folding);
     state->ordinal++;
-    state->position = entry->id;
-    enum codec_problem problem = codec_decode(entry, &event, &field);
-    if (problem == CODEC_UNKNOWN_TYPE) {
+    state->position = prepared->id;
+    if (prepared->problem == CODEC_UNKNOWN_TYPE) {
         state->counter[COUNTER_UNKNOWN_TYPES]++;
-    } else if (problem != CODEC_NONE) {
-        rows_quarantine(&folding, REASON_BAD_FIELD, codec_problem_text(problem), field);
+    } else if (prepared->problem != CODEC_NONE) {
+        rows_quarantine(&folding, REASON_BAD_FIELD, codec_problem_text(prepared->problem),
+                        prepared->field);
     } else {
         state->counter[COUNTER_EVENTS]++;
-        folding.event = &event;
+        folding.event = &prepared->event;
         fold_event(&folding);
         state_forget(state);
     }
+}
+
+void fold_entry(struct state *state, const struct entry *entry, struct fold_output *output)
+{
+    struct prepared prepared;
+    fold_prepare(state, entry, 1, &prepared);
+    fold_prepared(state, &prepared, output);
 }

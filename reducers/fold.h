@@ -31,8 +31,28 @@ struct fold_output {
 
 void fold_output_fini(struct fold_output *output);
 
-/* Folds one entry. The ordinal of the state rises by one, whatever the entry holds: what cannot be
+/* An entry on its way into the fold: decoded, and its ids hashed. Texts are borrowed from it. */
+struct prepared {
+    struct stream_id id;
+    enum codec_problem problem;
+    struct span field; /* that has the problem */
+    struct event event;
+    /* Of the ids that the fold looks up; 0: none. A heartbeat's job is not looked up. */
+    uint64_t worker_hash, job_hash;
+};
+
+#define FOLD_AHEAD 8 /* so many entries are best prepared together */
+
+/* Prepares entries that are folded next, in this order. What is prepared rests on the entries
+ * alone; the state is only told what will be looked up, since waiting for its memory, entry by
+ * entry, would take as long as folding. */
+void fold_prepare(const struct state *state, const struct entry *entries, uint32_t count,
+                  struct prepared *out);
+/* Folds one. The ordinal of the state rises by one, whatever the entry holds: what cannot be
  * decoded becomes a `quarantine` row, an unknown type is counted. */
+void fold_prepared(struct state *state, const struct prepared *prepared,
+                   struct fold_output *output);
+/* Both, for a single entry. */
 void fold_entry(struct state *state, const struct entry *entry, struct fold_output *output);
 
 #endif

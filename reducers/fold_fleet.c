@@ -6,15 +6,16 @@
 
 struct job *fold_job(struct folding *folding)
 {
-    return table_find(&folding->state->jobs, event_text(folding->event, FIELD_JOB));
+    return event_has(folding->event, FIELD_JOB)
+               ? table_find_hashed(&folding->state->jobs, event_text(folding->event, FIELD_JOB),
+                                   folding->prepared->job_hash)
+               : NULL;
 }
 
 /* The worker that sent the event, heard; NULL when the event names none. */
 static struct worker *sender_of(struct folding *folding)
 {
-    return event_has(folding->event, FIELD_WORKER)
-               ? apply_heard(folding, event_text(folding->event, FIELD_WORKER))
-               : NULL;
+    return event_has(folding->event, FIELD_WORKER) ? apply_heard(folding) : NULL;
 }
 
 void fold_worker_heard(struct folding *folding)
@@ -46,13 +47,12 @@ void fold_submitted(struct folding *folding)
     apply_job(folding, job, &verdict, NULL);
 }
 
-static void hold(struct folding *folding, struct worker *worker)
+/* Result: the job. */
+static struct job *hold(struct folding *folding, struct job *job, struct worker *worker)
 {
-    struct job *job = fold_job(folding);
     struct job_verdict verdict;
     reduce_hold(job, folding->event, &folding->context, &verdict);
-    apply_job(folding, job, &verdict, worker);
-    job = fold_job(folding);
+    job = apply_job(folding, job, &verdict, worker);
     bool is_outdated = event_has(folding->event, FIELD_INCARNATION) &&
                        event_number(folding->event, FIELD_INCARNATION) < worker->core.incarnation;
     if (is_outdated &&
@@ -61,11 +61,13 @@ static void hold(struct folding *folding, struct worker *worker)
         reduce_loss(job, worker, REASON_WORKER_RESTARTED, &folding->context, &verdict);
         apply_job(folding, job, &verdict, NULL);
     }
+    return job;
 }
 
 void fold_hold(struct folding *folding)
 {
-    hold(folding, sender_of(folding));
+    struct worker *worker = sender_of(folding);
+    (void)hold(folding, fold_job(folding), worker);
 }
 
 /* The job that the event tells of, or NULL; an attempt that is not known yet is held by whoever
@@ -80,8 +82,7 @@ static struct job *job_held(struct folding *folding)
     bool begins = hold_is_newer(job, folding->event) ||
                   (is_word_of_work && hold_is_late_start(job, folding->event));
     if (worker != NULL && !is_closed && begins) {
-        hold(folding, worker);
-        job = fold_job(folding);
+        job = hold(folding, job, worker);
     }
     return job;
 }
@@ -91,8 +92,9 @@ void fold_progress(struct folding *folding)
     struct job *job = job_held(folding);
     struct job_verdict verdict;
     folding->state->counter[COUNTER_PROGRESS]++;
-    reduce_progress(job, folding->event, &verdict);
-    apply_job(folding, job, &verdict, NULL);
+    if (reduce_progress(job, folding->event, &verdict)) {
+        apply_job(folding, job, &verdict, NULL);
+    }
 }
 
 void fold_handed_off(struct folding *folding)

@@ -8,9 +8,10 @@
 #include "reducers/verdict.h"
 
 struct folding {
-    struct state *state;        /* borrowed, moved */
-    struct fold_output *output; /* borrowed, filled */
-    const struct event *event;  /* borrowed; NULL: the entry could not be decoded */
+    struct state *state;             /* borrowed, moved */
+    struct fold_output *output;      /* borrowed, filled */
+    const struct prepared *prepared; /* borrowed */
+    const struct event *event;       /* borrowed; NULL: the entry could not be decoded */
     struct context context;
 };
 
@@ -44,12 +45,12 @@ struct span rows_effect_id(struct folding *folding, struct span decision);
 /* --- apply.c: the one door to the tables --- */
 
 /* Acts on a verdict about `job`; NULL makes a new job with the event's id. `worker`: who
- * HOLDER_OF_EVENT means. */
-void apply_job(struct folding *folding, struct job *job, const struct job_verdict *verdict,
-               struct worker *worker);
-/* The worker of this id is heard: registered when new; what rests on its silence is taken back, a
- * restart orphans what it held. */
-struct worker *apply_heard(struct folding *folding, struct span id);
+ * HOLDER_OF_EVENT means. Result: the job. */
+struct job *apply_job(struct folding *folding, struct job *job, const struct job_verdict *verdict,
+                      struct worker *worker);
+/* The worker that sent the event is heard: registered when new; what rests on its silence is taken
+ * back, a restart orphans what it held. */
+struct worker *apply_heard(struct folding *folding);
 /* The worker of this id, added when it is not known: it is heard next. */
 struct worker *apply_worker(struct folding *folding, struct span id);
 /* The worker counts as heard without a word of its own, since the queue says it holds a job. */

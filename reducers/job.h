@@ -168,10 +168,10 @@ struct job_core {
 
 struct job {
     struct table_node node;
+    struct worker *holder; /* borrowed from the workers' table; NULL: nobody */
+    struct effect *open;   /* borrowed from the effects' table; NULL: none */
     struct job_core core;
     struct span text[JOB_TEXT_COUNT]; /* owned by the state; empty: not told */
-    struct worker *holder;            /* borrowed from the workers' table; NULL: nobody */
-    struct effect *open;              /* borrowed from the effects' table; NULL: none */
     struct link held;                 /* in holder->jobs */
     struct link finished;             /* in the state's list of finished jobs */
     struct link waiting;              /* in the state's list of HELD jobs */
@@ -190,16 +190,18 @@ struct worker_core {
     struct stream_id heard_id;
 };
 
+/* A heartbeat touches the first members alone. */
 struct worker {
     struct table_node node;
     struct worker_core core;
-    struct span services; /* owned by the state */
+    struct timer silence;
     struct list jobs;     /* held, in order of their claims */
     struct effect *open;  /* the release under way; borrowed; NULL: none */
-    struct link gone;     /* in the state's list of workers that nobody misses */
-    struct link fallen;   /* in the fleet's list of those that fell silent of late */
-    struct link unfreed;  /* in the state's list of those whose release is held */
-    struct timer silence;
+    struct span services; /* owned by the state */
+    /* Those that are watched are in none of these: */
+    struct link gone;    /* in the state's list of workers that nobody misses */
+    struct link fallen;  /* in the fleet's list of those that fell silent of late */
+    struct link unfreed; /* in the state's list of those whose release is held */
 };
 
 /* An effect that was asked for and has no outcome yet, or was withdrawn and may still get one. */

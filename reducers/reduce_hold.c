@@ -208,10 +208,12 @@ void reduce_handed_off(const struct job *before, const struct event *event,
     }
 }
 
-void reduce_progress(const struct job *before, const struct event *event, struct job_verdict *out)
+bool reduce_progress(const struct job *before, const struct event *event, struct job_verdict *out)
 {
-    verdict_init(out, before);
-    if (hold_is_same(before, event)) {
-        mark_at_work(&out->after);
+    if (before->core.is_at_work || !hold_is_same(before, event)) {
+        return false;
     }
+    verdict_init(out, before);
+    mark_at_work(&out->after);
+    return true;
 }

@@ -29,6 +29,9 @@ struct state *state_create(uint32_t partition)
 
 void state_keep(struct span *kept, struct span text)
 {
+    if (span_equal(*kept, text)) {
+        return;
+    }
     mem_free((void *)kept->data);
     *kept = SPAN_NONE;
     if (text.size > 0) {
@@ -190,9 +193,17 @@ static bool is_watched(const struct worker *worker)
 
 void state_set_worker_phase(struct state *state, struct worker *worker, enum worker_phase phase)
 {
-    state->fleet.watched -= is_watched(worker) ? 1 : 0;
+    bool was_watched = is_watched(worker);
     worker->core.phase = phase;
-    state->fleet.watched += is_watched(worker) ? 1 : 0;
+    bool is_still_watched = was_watched && is_watched(worker);
+    if (is_still_watched) {
+        return;
+    }
+    state->fleet.watched -= was_watched ? 1 : 0;
+    if (is_watched(worker)) {
+        state->fleet.watched++;
+        list_remove(&state->gone, &worker->gone);
+    }
     if (phase != WORKER_SILENT) {
         list_remove(&state->fallen, &worker->fallen);
         list_remove(&state->unfreed, &worker->unfreed);

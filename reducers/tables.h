@@ -75,7 +75,7 @@ void state_detach_effect(struct state *state, struct effect *effect);
 void state_remove_effect(struct state *state, struct effect *effect);
 /* Forgets what is remembered by count, the oldest first. */
 void state_forget(struct state *state);
-/* Changes a worker's phase; the fleet's count follows. */
+/* Changes a worker's phase; the fleet's count and the lists of those not watched follow. */
 void state_set_worker_phase(struct state *state, struct worker *worker, enum worker_phase phase);
 /* Sets the timers that the job's phase and due times ask for. */
 void state_set_job_timers(struct state *state, struct job *job);

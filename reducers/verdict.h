@@ -161,8 +161,8 @@ bool hold_is_same(const struct job *job, const struct event *event);
 /* job.handed_off (reduce_hold.c). */
 void reduce_handed_off(const struct job *before, const struct event *event,
                        const struct context *context, struct job_verdict *out);
-/* job.progress (reduce_hold.c). */
-void reduce_progress(const struct job *before, const struct event *event, struct job_verdict *out);
+/* job.progress: true with a verdict when it is the first word of work (reduce_hold.c). */
+bool reduce_progress(const struct job *before, const struct event *event, struct job_verdict *out);
 /* True when the event is of an attempt whose claim was given up, by its holder of this incarnation:
  * it is at work after all. */
 bool hold_is_late_start(const struct job *job, const struct event *event);

@@ -72,19 +72,34 @@ static bool run_append(struct run *run, struct error *error)
     return true;
 }
 
-static bool run_fold(struct run *run, struct error *error)
+static bool fold_one(struct run *run, const struct entry *entry, const struct prepared *prepared,
+                     struct error *error)
 {
     struct state *state = run->loop->state;
-    for (uint32_t i = 0; i < run->batch.count; i++) {
-        const struct entry *entry = &run->batch.entries[i];
-        fold_entry(state, entry, &run->output);
-        if (run->output.is_epoch_new && !loop_knows_reducers(state, error)) {
-            return error_wrap(error, "entry %" PRIu64 "-%" PRIu64, entry->id.ms, entry->id.seq);
+    fold_prepared(state, prepared, &run->output);
+    if (run->output.is_epoch_new && !loop_knows_reducers(state, error)) {
+        return error_wrap(error, "entry %" PRIu64 "-%" PRIu64, entry->id.ms, entry->id.seq);
+    }
+    for (uint32_t i = 0; i < run->folder_count; i++) {
+        const struct sink *sink = run->folders[i];
+        if (!sink->fold(sink->self, entry, state, &run->output, error)) {
+            return error_wrap(error, "%s", sink->name);
         }
-        for (uint32_t j = 0; j < run->folder_count; j++) {
-            const struct sink *sink = run->folders[j];
-            if (!sink->fold(sink->self, entry, state, &run->output, error)) {
-                return error_wrap(error, "%s", sink->name);
+    }
+    return true;
+}
+
+static bool run_fold(struct run *run, struct error *error)
+{
+    struct prepared prepared[FOLD_AHEAD];
+    for (uint32_t done = 0; done < run->batch.count; done += FOLD_AHEAD) {
+        const struct entry *entries = &run->batch.entries[done];
+        uint32_t left = run->batch.count - done;
+        uint32_t count = left < FOLD_AHEAD ? left : FOLD_AHEAD;
+        fold_prepare(run->loop->state, entries, count, prepared);
+        for (uint32_t i = 0; i < count; i++) {
+            if (!fold_one(run, &entries[i], &prepared[i], error)) {
+                return false;
             }
         }
     }
