@@ -86,7 +86,7 @@ LAST = test_determinism.py test_what_if_captures.py
 FUZZERS = json yaml codec fold profile capture scenario
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
 TEST_PROGRAMS = tools/make_capture tools/scenario tools/situations tools/fold_stream tools/decode_stream tools/replay_abroad \
-    tools/make_audit bench/bench bench/questions fleet/comfy_service fleet/fleet
+    tools/make_audit bench/bench bench/replay bench/questions fleet/comfy_service fleet/fleet
 
 LIB = $(BUILD)/lib
 # Archives, lowest last, as the linker wants them.
@@ -299,7 +299,7 @@ demo: ## install what is missing, build, and watch Salvor rescue five jobs
 
 bench: ## measure: reading, folding, committing, replaying, memory
 	@tools/install-packages demo
-	$(AGAIN) all $(BUILD)/tests/bench/bench $(BUILD)/tests/bench/questions $(FLEET)
+	$(AGAIN) all $(BUILD)/tests/bench/bench $(BUILD)/tests/bench/replay $(BUILD)/tests/bench/questions $(FLEET)
 	@tools/bench
 
 hooks: ## install the pre-commit hook

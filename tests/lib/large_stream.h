@@ -13,6 +13,7 @@ enum large_stream_kind {
     LARGE_STREAM_MIXED,     /* three heartbeats to two steps in the life of a job; none fails */
     LARGE_STREAM_OPEN_JOBS, /* each three events leave a job handed off */
     LARGE_STREAM_HEARTBEATS,
+    LARGE_STREAM_LED, /* mixed, as a capture holds it: with the epoch, a policy and the ticks */
 };
 
 /* Zero-initialise but for `kind`. */
@@ -25,7 +26,7 @@ struct large_stream {
         uint32_t step; /* in the life of that job; 0: it has none */
     } workers[LARGE_STREAM_WORKERS];
     /* The texts of the event given last. */
-    char worker[32], job[40], service_job[40], claim[20], result[80];
+    char worker[32], job[40], service_job[40], claim[20], result[80], policy[4096];
 };
 
 /* The next event; its texts are borrowed until the next call. */
