@@ -30,7 +30,7 @@ enum {
 
 static const struct option_rule rules[] = {
     [AUDIT] = {.name = "--audit", .value = "DB", .help = "compare with this audit database"},
-    [BATCH] = {.name = "--batch", .value = "N", .help = "entries read together (1000)"},
+    [BATCH] = {.name = "--batch", .value = "N", .help = "entries read together (128)"},
     [CHECK] = {.name = "--check",
                .value = "DIR",
                .help = "replay each NAME.capture of DIR against its NAME.expected"},

@@ -48,6 +48,9 @@ static enum source_next source_read(void *self, const struct state *state, struc
                   source->ordinal, folded);
         return SOURCE_ERROR;
     }
+    /* What one frame holds is not copied. */
+    bool is_lent =
+        source->ordinal == folded && capture_frame_left(source->reader) >= source->batch_size;
     while (!source->is_ended && batch->count < source->batch_size) {
         struct entry entry;
         enum capture_next next = capture_next(source->reader, &entry, error);
@@ -61,7 +64,7 @@ static enum source_next source_read(void *self, const struct state *state, struc
         }
         source->ordinal++;
         if (source->ordinal > folded) {
-            batch_add(batch, entry.id, arena_copy(&batch->arena, entry.raw));
+            batch_add(batch, entry.id, is_lent ? entry.raw : arena_copy(&batch->arena, entry.raw));
         }
     }
     batch->is_caught_up = source->is_ended;

@@ -4,16 +4,16 @@
  *
  * The order contract; the crash points (base/crash.h) and ARCHITECTURE.md use these numbers:
  *   1 read a batch                                            source.read
- *   2 decode: bad input becomes a `quarantine` row            fold_entry
+ *   2 decode: bad input becomes a `quarantine` row            fold_prepare
  *   3 append the raw entries to the capture                   sink.append
- *   4 reduce, one event at a time                             fold_entry, sink.fold
+ *   4 reduce, one event at a time                             fold_prepared, sink.fold
  *   5 write the capture out                                   sink.write
  *   6 one transaction: decisions, effects, position           sink.commit
  *   7 commit                                                  sink.commit
  *   8 dispatch effects                                        sink.dispatch
  *   9 the outcome comes back as an entry of the stream        (the queue's script)
- * A crash after any number resumes safely. Decoding is pure and leaves no trace, so that fold_entry
- * may do it together with 4: a crash after 2 is a crash before 3. */
+ * A crash after any number resumes safely. Decoding is pure and leaves no trace, so that the fold
+ * may do it together with 4, a few entries ahead: a crash after 2 is a crash before 3. */
 #ifndef SALVOR_REPLAY_LOOP_H
 #define SALVOR_REPLAY_LOOP_H
 

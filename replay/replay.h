@@ -8,7 +8,7 @@
 #include "replay/compare.h"
 #include "replay/place.h"
 
-#define REPLAY_BATCH     1000
+#define REPLAY_BATCH     128 /* as many as stay near the processor until they are folded */
 #define REPLAY_BATCH_MAX 100000
 
 /* Called for each decision, in order; its texts live until it returns. */

@@ -102,6 +102,9 @@ enum capture_next { CAPTURE_ENTRY, CAPTURE_END, CAPTURE_TORN, CAPTURE_ERROR };
  * wrong; the error names file, frame and offset. */
 enum capture_next capture_next(struct capture_reader *reader, struct entry *out,
                                struct error *error);
+/* So many entries that follow stand in the same frame: all of them stay borrowed together, until
+ * the call behind them. */
+uint32_t capture_frame_left(const struct capture_reader *reader);
 void capture_reader_close(struct capture_reader *reader);
 
 /* What a capture covers. */

@@ -367,6 +367,11 @@ struct capture_stand capture_reader_stand(const struct capture_reader *reader)
     };
 }
 
+uint32_t capture_frame_left(const struct capture_reader *reader)
+{
+    return reader->entries_left;
+}
+
 uint64_t capture_reader_ordinal(const struct capture_reader *reader)
 {
     return reader->ordinal;
