@@ -72,7 +72,7 @@ TEST_LIBRARY = capture_lines redis_proxy redis_server hostile_service http_servi
     event_draft reply small_stream tree large_stream bare_loop asker history fleet_queue fleet_worker \
     comfy_jobs busy_stream scenario_capture bench_place scripted_service live_scene \
     standing_replies story_draft
-INTEGRATION = test_replay.py test_scenarios.sh test_crash.py test_stop.py test_disk_full.py \
+INTEGRATION = test_replay.py test_replay_doc.py test_scenarios.sh test_crash.py test_stop.py test_disk_full.py \
     test_events_doc.sh \
     test_audit_doc.sh test_audit_upkeep.py test_command_line.py test_rescue.py test_readme.py test_outage.py \
     test_redis_faults.py test_bad_entries.py test_service_faults.py test_config_errors.py \
@@ -200,10 +200,11 @@ $(eval $(call unit,STREAM,stream))
 $(eval $(call unit,CONNECTORS,connectors))
 $(eval $(call unit,CLI,cli))
 
-golden: $(SCENARIO) $(SITUATIONS) $(BUILD)/tests/unit/test_stories ## write what the reducers give into scenarios and docs/policy.md: read the difference
+golden: all $(SCENARIO) $(SITUATIONS) $(BUILD)/tests/unit/test_stories ## write what the reducers give into scenarios and docs/policy.md: read the difference
 	@$(SCENARIO) --rewrite tests/scenarios/*.txt
 	@$(SITUATIONS) --into docs/policy.md tests/situations/*.txt
 	@REWRITE_STORIES=1 $(BUILD)/tests/unit/test_stories >/dev/null
+	@tests/integration/test_replay_doc.py --rewrite
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory $(PARALLEL) test-run LAST= \

@@ -65,7 +65,8 @@ enum status replay_check(const char *directory, bool is_rewriting, bool is_json)
         printf("{\"cases\":[%.*s],\"failed\":%" PRIu64 "}\n",
                SPAN_FORMAT(buffer_span(&printing.json)), failed);
     } else {
-        printf("%" PRIu64 " cases, %" PRIu64 " failed\n", printing.cases, failed);
+        printf("%" PRIu64 " case%s, %" PRIu64 " failed\n", printing.cases,
+               printing.cases == 1 ? "" : "s", failed);
     }
     buffer_fini(&printing.json);
     return status == STATUS_FINE && failed > 0 ? STATUS_DIFFERENT : status;

@@ -98,12 +98,16 @@ static void put_policies(struct buffer *out, const struct what_if_report *report
 
 /* --- the totals --- */
 
+/* What neither side did is left out: --json and --db tell it too. */
 static void put_totals(struct buffer *out, const struct what_if_report *report)
 {
     put(out, "\n%-48s %10s %10s %10s\n", "", "captured", "other", "difference");
     for (enum what_if_total total = 0; total < WHAT_IF_TOTAL_COUNT; total++) {
         uint64_t a = report->total[total][WHAT_IF_CAPTURED];
         uint64_t b = report->total[total][WHAT_IF_OTHER];
+        if (a == 0 && b == 0) {
+            continue;
+        }
         put(out, "%-48s %10" PRIu64 " %10" PRIu64, what_if_total_label(total), a, b);
         if (a != b) {
             put(out, " %+10" PRId64, (int64_t)(b - a));
@@ -187,7 +191,7 @@ static void put_proof(struct buffer *out, const struct what_if_job *job, enum wh
     phrase_put_time(out, job->completed_ms);
     put(out, " that attempt %" PRIu64 " was completed: the %s of \"%s\" %s\n", decision->attempt,
         action_text(decision->action), side_names[side],
-        decision->action == ACTION_REQUEUE ? "is a second run" : "ends what was done");
+        decision->action == ACTION_REQUEUE ? "repeats what was done" : "ends what was done");
 }
 
 static void put_jobs(struct buffer *out, const struct what_if_report *report, uint64_t limit)

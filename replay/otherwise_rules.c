@@ -40,6 +40,14 @@ static bool when_retries_gone(const struct story *story, const struct told_decis
            otherwise_counted(told) > told->evidence.measure[MEASURE_MAX_RETRIES];
 }
 
+static bool when_asks_used(const struct story *story, const struct told_decision *told)
+{
+    (void)story;
+    const struct evidence *evidence = &told->evidence;
+    return evidence_has(evidence, MEASURE_ASK_LIMIT) &&
+           evidence->measure[MEASURE_ASKS] >= evidence->measure[MEASURE_ASK_LIMIT];
+}
+
 static bool when_cancelled(const struct story *story, const struct told_decision *told)
 {
     (void)story;
@@ -247,9 +255,11 @@ const struct sentence otherwise_sentences[] = {
          "with an ask_limit of {asks}, on_unreachable={=on_unreachable} would have decided"),
      .when = when_not_counted},
     {ROW(ANY, SERVICE_UNREACHABLE,
-         "with an ask_limit above {ask_limit} it would have been asked again")},
+         "with an ask_limit above {ask_limit} it would have been asked again"),
+     .when = when_asks_used},
     {ROW(ANY, SERVICE_INCONCLUSIVE,
-         "with an ask_limit above {ask_limit} it would have been asked again")},
+         "with an ask_limit above {ask_limit} it would have been asked again"),
+     .when = when_asks_used},
     {ROW(ACTION_WAIT, SERVICE_RUNNING,
          "with on_running=cancel it would have been cancelled there, with on_running=requeue tried "
          "again at once or after its back-off"),

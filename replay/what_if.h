@@ -31,7 +31,7 @@ enum what_if_side { WHAT_IF_CAPTURED, WHAT_IF_OTHER, WHAT_IF_SIDE_COUNT };
     X(CANCEL, "cancel", "cancels at services")                                             \
     X(REQUEUE, "requeue", "requeues")                                                      \
     X(POSSIBLE_DUPLICATE, "possible_duplicate", "  possibly a second run")                 \
-    X(PROVED_DUPLICATE, "proved_duplicate", "  proved to be a second run")                 \
+    X(PROVED_DUPLICATE, "proved_duplicate", "  proved to repeat what was done")            \
     X(COMPLETE, "complete", "completions")                                                 \
     X(TIME_OUT, "time_out", "time-outs")                                                   \
     X(FAIL, "fail", "failures")                                                            \

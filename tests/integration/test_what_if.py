@@ -89,7 +89,7 @@ def check_text(salvor, seed):
     text = what_if(salvor, seed)
     for part in ("What this can not know", "  on_running: wait -> requeue\n",
                  "jobs compared: 2, decided differently: 2, unknown: 0\n", f"\n{DUPLICATE}\n",
-                 "that attempt 1 was completed: the requeue of \"other\" is a second run\n"):
+                 "that attempt 1 was completed: the requeue of \"other\" repeats what was done\n"):
         check(part in text, part, "in", text)
     cut = what_if(salvor, seed, "--limit", "1")
     check("… and 1 more" in cut and cut.count("\n  captured  ") == 1, cut)
