@@ -130,7 +130,10 @@ def test_a_replay_tells_what_it_could_not_compare():
     with rescue(FAST) as (_, redis, salvor):
         for number in range(5):
             lose_worker(redis, number)
-        salvor.wait_folded(redis)
+        # What has no outcome keeps its decision, and every one behind it.
+        wait_until(lambda: salvor.query("SELECT count(*) FILTER (WHERE kind = 'requeue') = 5 AND"
+                                        " count(*) = count(settled_at_ms) AS is_done FROM effect"
+                                        )[0]["is_done"], "five requeues, and every effect settled")
         salvor.stop()
         total = work(salvor)["seq"]
         run(SALVOR, "audit", "prune", "--before", "2100-01-01", salvor.audit)
