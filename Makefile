@@ -28,7 +28,7 @@ BASE = alloc arena bytes check clock crash error hash json log palette sha256 ya
 REDUCERS = apply codec decision event fold fold_fleet fold_leader list lot msgpack_check narrow \
     policy reduce_answer reduce_cancel reduce_deadline reduce_end reduce_fleet reduce_hold \
     reduce_loss reduce_operator reduce_outcome reduce_retry reduce_submitted reduce_worker rows \
-    snapshot state table timers verdict view words
+    snapshot sound state table timers verdict view words
 STORE = audit audit_backup audit_jobs audit_policy audit_prune audit_read audit_schema \
     audit_snapshot audit_table audit_verify audit_write capture_files capture_format capture_keep \
     capture_read capture_seek capture_write database
@@ -57,7 +57,7 @@ EMBEDDED = stream/take_over.lua stream/append.lua stream/lease.lua stream/queue.
 # --- tests, by the folder whose code they test; each may use what that folder may use ---
 TESTS_BASE = arena bytes check crash error hash json log sha256 yaml
 TESTS_REDUCERS = codec codec_fields decision event msgpack_check words fold list lot policy narrow \
-    policy_services snapshot table timers view
+    policy_services snapshot sound table timers view
 TESTS_STORE = capture capture_damage capture_keep capture_seek audit audit_backup audit_faults \
     audit_prune audit_readers audit_tamper
 TESTS_REPLAY = anonymize anonymize_proof capture_flip diff journal journal_keep journal_prune \
@@ -83,7 +83,7 @@ INTEGRATION = test_replay.py test_replay_doc.py test_scenarios.sh test_crash.py 
     test_capture_verbs.py
 # Runs when all others have left their captures.
 LAST = test_determinism.py test_what_if_captures.py
-FUZZERS = json yaml codec fold profile capture scenario
+FUZZERS = json yaml codec fold profile capture scenario snapshot
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
 TEST_PROGRAMS = tools/make_capture tools/scenario tools/situations tools/fold_stream tools/decode_stream tools/replay_abroad \
     tools/make_audit bench/bench bench/replay bench/questions fleet/comfy_service fleet/fleet

@@ -402,9 +402,6 @@ static bool link_effects(struct state *state)
          effect = table_next(effect)) {
         struct job *job = table_find(&state->jobs, effect->job);
         struct worker *worker = table_find(&state->workers, effect->worker);
-        if (effect->is_withdrawn != effect->withdrawn.is_linked) {
-            return false;
-        }
         if (effect->is_withdrawn) {
             continue;
         }
@@ -422,40 +419,20 @@ static bool link_effects(struct state *state)
     return true;
 }
 
-static bool is_job_sound(const struct job *job)
+/* What is derived from the entities. */
+static void derive(struct state *state)
 {
-    const struct job_phase_rule *rule = job_phase_rule(job->core.phase);
-    return job->core.phase != JOB_NONE && (job->open != NULL) == rule->has_open &&
-           job_next_is_sound(&job->core) &&
-           (job->core.phase == JOB_HELD) == job->waiting.is_linked &&
-           rule->is_final == job->finished.is_linked &&
-           (job->open == NULL || job->open->kind == job->core.wanted);
-}
-
-static bool finish_reading(struct state *state)
-{
-    if (!link_effects(state)) {
-        return false;
-    }
     for (struct job *job = table_oldest(&state->jobs); job; job = table_next(job)) {
-        if (!is_job_sound(job)) {
-            return false;
-        }
         state_set_job_timers(state, job);
     }
     for (struct worker *worker = table_oldest(&state->workers); worker;
          worker = table_next(worker)) {
-        if ((worker->fallen.is_linked || worker->unfreed.is_linked) &&
-            worker->core.phase != WORKER_SILENT) {
-            return false;
-        }
         /* It is counted as it would be had it been added in this phase. */
         enum worker_phase phase = worker->core.phase;
         worker->core.phase = WORKER_NONE;
         state_set_worker_phase(state, worker, phase);
         state_set_worker_timer(state, worker);
     }
-    return true;
 }
 
 struct state *state_decode(struct span bytes)
@@ -469,9 +446,11 @@ struct state *state_decode(struct span bytes)
     walk_scalars(&walk, state);
     walk_tables(&walk, state);
     walk_lists(&walk, state);
-    if (is_broken(&walk) || reader.rest.size > 0 || !finish_reading(state)) {
+    if (is_broken(&walk) || reader.rest.size > 0 || !link_effects(state) ||
+        !state_is_sound(state)) {
         state_destroy(state);
         return NULL;
     }
+    derive(state);
     return state;
 }

@@ -80,6 +80,8 @@ void state_set_worker_phase(struct state *state, struct worker *worker, enum wor
 /* Sets the timers that the job's phase and due times ask for. */
 void state_set_job_timers(struct state *state, struct job *job);
 void state_set_worker_timer(struct state *state, struct worker *worker);
+/* True when all holds that the reducers rest on (sound.c). */
+bool state_is_sound(const struct state *state);
 /* Fills the request of an open effect. */
 void state_effect_request(const struct state *state, const struct effect *effect,
                           struct effect_request *out);

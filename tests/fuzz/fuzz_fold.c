@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Bytes become a history of few workers and jobs: valid events, half-valid ones, outcomes of
  * effects that are really open or withdrawn. Whatever comes, no job is left that nobody watches, no
- * end is taken back, no loss is counted twice and no effect is settled twice. */
+ * end is taken back, no loss is counted twice and no effect is settled twice; and what a decoded
+ * state is held against holds for every state there is. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -546,6 +547,7 @@ static void fold_next(struct history *history)
     }
     check_effects(history);
     check_fleet(history->state);
+    CHECK(state_is_sound(history->state));
     if (history->entry_count % RESTART_EACH == 0) {
         check_restart(history);
     }
