@@ -83,7 +83,7 @@ INTEGRATION = test_replay.py test_replay_doc.py test_scenarios.sh test_crash.py 
     test_capture_verbs.py
 # Runs when all others have left their captures.
 LAST = test_determinism.py test_what_if_captures.py
-FUZZERS = json yaml codec fold profile capture scenario snapshot
+FUZZERS = json yaml codec fold profile capture scenario snapshot config
 # Programs that tests, demo and bench start: tests/NAME.c becomes $(BUILD)/tests/NAME.
 TEST_PROGRAMS = tools/make_capture tools/scenario tools/situations tools/fold_stream tools/decode_stream tools/replay_abroad \
     tools/make_audit bench/bench bench/replay bench/questions fleet/comfy_service fleet/fleet

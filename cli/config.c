@@ -180,24 +180,26 @@ bool config_read_file(const char *path, struct buffer *out)
     return size >= 0;
 }
 
+static void read_text(struct settings *settings, struct span text)
+{
+    struct error error = {0};
+    const struct yaml_node *root = yaml_parse(&settings->config->arena, text, &error);
+    if (root == NULL) {
+        config_problem(settings->config, settings->file, "%s", error.message);
+    } else if (root->kind != YAML_KIND_MAPPING) {
+        config_problem(settings->config, settings->file, "allowed: sections with keys");
+    } else {
+        read_root(settings, root);
+    }
+}
+
 static void read_file(struct settings *settings, bool is_required)
 {
     struct buffer bytes = {0};
-    if (!config_read_file(settings->file, &bytes)) {
-        if (errno != ENOENT || is_required) {
-            config_problem(settings->config, settings->file, "%s", strerror(errno));
-        }
-    } else {
-        struct error error = {0};
-        const struct yaml_node *root =
-            yaml_parse(&settings->config->arena, buffer_span(&bytes), &error);
-        if (root == NULL) {
-            config_problem(settings->config, settings->file, "%s", error.message);
-        } else if (root->kind != YAML_KIND_MAPPING) {
-            config_problem(settings->config, settings->file, "allowed: sections with keys");
-        } else {
-            read_root(settings, root);
-        }
+    if (config_read_file(settings->file, &bytes)) {
+        read_text(settings, buffer_span(&bytes));
+    } else if (errno != ENOENT || is_required) {
+        config_problem(settings->config, settings->file, "%s", strerror(errno));
     }
     buffer_fini(&bytes);
 }
@@ -329,22 +331,42 @@ void config_sort_problems(struct config *config)
     config->problems = sorted;
 }
 
-bool config_load(struct config *config, const char *path, char *const *environment)
+static struct settings begin(struct config *config, const char *file, char *const *environment)
 {
     *config = (struct config){.environment = environment};
     setting_defaults(config);
-    config->file = arena_copy(&config->arena, span_of(path != NULL ? path : CONFIG_FILE)).data;
-    struct settings settings = {.config = config, .file = config->file};
-    read_file(&settings, path != NULL);
-    read_environment(&settings, environment);
-    apply_preset(config, &settings);
-    for (uint32_t i = 0; i < settings.count; i++) {
-        setting_apply(config, &settings.list[i]);
+    config->file = arena_copy(&config->arena, span_of(file)).data;
+    return (struct settings){.config = config, .file = config->file};
+}
+
+/* True when there is no problem. */
+static bool take(struct settings *settings)
+{
+    struct config *config = settings->config;
+    read_environment(settings, config->environment);
+    apply_preset(config, settings);
+    for (uint32_t i = 0; i < settings->count; i++) {
+        setting_apply(config, &settings->list[i]);
     }
     setting_check_all(config);
-    mem_free(settings.list);
+    mem_free(settings->list);
     config_sort_problems(config);
     return config->problems.size == 0;
+}
+
+bool config_load(struct config *config, const char *path, char *const *environment)
+{
+    struct settings settings = begin(config, path != NULL ? path : CONFIG_FILE, environment);
+    read_file(&settings, path != NULL);
+    return take(&settings);
+}
+
+bool config_load_text(struct config *config, const char *name, struct span text,
+                      char *const *environment)
+{
+    struct settings settings = begin(config, name, environment);
+    read_text(&settings, text);
+    return take(&settings);
 }
 
 void config_fini(struct config *config)

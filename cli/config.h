@@ -48,6 +48,10 @@ struct config {
  * environ(7). False when there are problems. Always ended by config_fini. */
 __attribute__((warn_unused_result)) bool config_load(struct config *config, const char *path,
                                                      char *const *environment);
+/* The same from a text, which messages call `name`. */
+__attribute__((warn_unused_result)) bool config_load_text(struct config *config, const char *name,
+                                                          struct span text,
+                                                          char *const *environment);
 void config_fini(struct config *config);
 
 #endif
