@@ -99,7 +99,8 @@ bool capture_skip_ms(struct capture_reader *reader, uint64_t ms, struct error *e
 enum capture_next { CAPTURE_ENTRY, CAPTURE_END, CAPTURE_TORN, CAPTURE_ERROR };
 /* The next entry, borrowed until the next call. TORN: the last file ends in an incomplete frame,
  * which a reader of a crashed process's capture treats as the end. ERROR: a checksum or a length is
- * wrong; the error names file, frame and offset. */
+ * wrong, or an id does not rise above those before it, as a stream's do; the error names file,
+ * frame and offset. */
 enum capture_next capture_next(struct capture_reader *reader, struct entry *out,
                                struct error *error);
 /* So many entries that follow stand in the same frame: all of them stay borrowed together, until

@@ -23,8 +23,9 @@ struct capture_reader {
     struct buffer raw;            /* its content */
     struct reader entries;        /* walks `raw` */
     uint32_t entries_left;
-    uint64_t previous_ms; /* of the entry before, within the frame */
-    struct error failure; /* once reading failed, every later call fails alike */
+    uint64_t previous_ms;    /* of the entry before, within the frame */
+    struct stream_id passed; /* all that follows has a higher id */
+    struct error failure;    /* once reading failed, every later call fails alike */
 };
 
 /* Lists the files of `path` and opens none: enough to look at heads. NULL on error. */

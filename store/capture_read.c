@@ -216,6 +216,7 @@ bool capture_reader_start(struct capture_reader *reader, size_t index, struct er
     reader->header_raw = kept;
     reader->header = header;
     reader->ordinal = header.ordinal;
+    reader->passed = header.position;
     return true;
 }
 
@@ -322,13 +323,15 @@ static enum capture_next read_entry(struct capture_reader *reader, struct entry 
     bool is_last = reader->entries_left == 1;
     if (entries->is_bad || (is_last && entries->rest.size != 0) ||
         (is_first && out->id.ms != reader->frame.first_ms) ||
-        (is_last && out->id.ms != reader->frame.last_ms)) {
+        (is_last && out->id.ms != reader->frame.last_ms) ||
+        stream_id_compare(out->id, reader->passed) <= 0) {
         error_set(error, ERROR_CORRUPT,
                   "%s: frame %llu, before byte %llu: its entries make no sense", name_of(reader),
                   (unsigned long long)reader->frame_number - 1, (unsigned long long)reader->offset);
         return CAPTURE_ERROR;
     }
     reader->previous_ms = out->id.ms;
+    reader->passed = out->id;
     reader->entries_left--;
     reader->ordinal++;
     return CAPTURE_ENTRY;

@@ -17,8 +17,8 @@ struct entry entry_numbered(uint64_t number, struct buffer *raw)
         bytes[index] = (char)(index % 3 == 0 ? hash_number(dice, index) : index);
     }
     raw->size = size;
-    uint64_t ms = dice % 1000 == 1 ? number : 1763899200000 + number / 3;
-    return (struct entry){.id = {.ms = ms, .seq = number % 3}, .raw = buffer_span(raw)};
+    return (struct entry){.id = {.ms = 1763899200000 + number / 3, .seq = number % 3 + 1},
+                          .raw = buffer_span(raw)};
 }
 
 void entries_append(struct capture_writer *writer, uint64_t first, uint64_t count)

@@ -125,7 +125,7 @@ static void test_capture__keeps_header_and_entries(void **fixture)
 static void test_capture__takes_ids_of_any_size(void **fixture)
 {
     static const struct stream_id ids[] = {
-        {UINT64_MAX, UINT64_MAX}, {0, 1}, {5, 0}, {UINT64_MAX, 0}, {4, UINT64_MAX}};
+        {0, 1}, {4, UINT64_MAX}, {5, 0}, {UINT64_MAX, 0}, {UINT64_MAX, UINT64_MAX}};
     enum { COUNT = sizeof(ids) / sizeof(ids[0]) };
     struct capture_writer *writer = create(*fixture, &first_header);
     for (size_t index = 0; index < COUNT; index++) {
@@ -143,6 +143,28 @@ static void test_capture__takes_ids_of_any_size(void **fixture)
     }
     assert_int_equal(capture_next(reader, &entry, &error), CAPTURE_END);
     capture_reader_close(reader);
+}
+
+static void test_capture__ids_that_do_not_rise_are_refused(void **fixture)
+{
+    static const struct stream_id seconds[] = {{5, 7}, {5, 6}, {4, 9}};
+    for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+        struct capture_writer *writer = create(*fixture, &first_header);
+        capture_append(writer, &(struct entry){.id = {5, 7}, .raw = SPAN("x")});
+        flush(writer);
+        capture_append(writer, &(struct entry){.id = seconds[i], .raw = SPAN("y")});
+        flush(writer);
+        capture_close(writer);
+
+        struct error error = {0};
+        struct capture_reader *reader = capture_open(*fixture, &error);
+        struct entry entry;
+        assert_int_equal(capture_next(reader, &entry, &error), CAPTURE_ENTRY);
+        assert_int_equal(capture_next(reader, &entry, &error), CAPTURE_ERROR);
+        assert_int_equal(error.code, ERROR_CORRUPT);
+        capture_reader_close(reader);
+        assert_int_equal(unlink(folder_path(*fixture, "0000000000000000.capture")), 0);
+    }
 }
 
 static void test_capture__reads_the_same_whatever_the_batches(void **fixture)
@@ -187,7 +209,7 @@ static void test_capture__large_batches_become_several_frames(void **fixture)
     memset(large, 'l', sizeof(large));
     struct capture_writer *writer = create(*fixture, &first_header);
     for (uint64_t number = 0; number < 200; number++) {
-        capture_append(writer, &(struct entry){.id = {number, 0}, .raw = {large, 60000}});
+        capture_append(writer, &(struct entry){.id = {number, 1}, .raw = {large, 60000}});
     }
     capture_append(writer, &(struct entry){.id = {200, 0}, .raw = {large, sizeof(large)}});
     flush(writer);
@@ -390,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_capture__keeps_header_and_entries),
         TEST(test_capture__takes_ids_of_any_size),
+        TEST(test_capture__ids_that_do_not_rise_are_refused),
         TEST(test_capture__reads_the_same_whatever_the_batches),
         TEST(test_capture__flush_without_entries_writes_nothing),
         TEST(test_capture__what_was_not_flushed_is_dropped),
