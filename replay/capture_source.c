@@ -26,13 +26,20 @@ struct state *capture_state(const struct capture_header *header, struct error *e
         return state_create(header->partition);
     }
     struct state *state = state_decode(header->snapshot);
-    if (state != NULL && state_summary(state).ordinal != header->ordinal) {
-        state_destroy(state);
-        state = NULL;
-    }
     if (state == NULL) {
-        error_set(error, ERROR_CORRUPT, "its snapshot is not the state at ordinal %" PRIu64,
+        error_set(error, ERROR_CORRUPT,
+                  "its snapshot at ordinal %" PRIu64
+                  " is of a version that this program cannot read",
                   header->ordinal);
+        return NULL;
+    }
+    uint64_t ordinal = state_summary(state).ordinal;
+    if (ordinal != header->ordinal) {
+        state_destroy(state);
+        error_set(error, ERROR_CORRUPT,
+                  "its snapshot is the state at ordinal %" PRIu64 ", it begins at ordinal %" PRIu64,
+                  ordinal, header->ordinal);
+        return NULL;
     }
     return state;
 }

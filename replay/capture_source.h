@@ -7,7 +7,8 @@
 #include "store/capture.h"
 
 /* Result: the state that the header tells, from zero where it has no snapshot; the caller owns it.
- * NULL with ERROR_CORRUPT when that is not the state at its ordinal. */
+ * NULL with ERROR_CORRUPT when this program cannot read it, or when it is that of another ordinal.
+ */
 struct state *capture_state(const struct capture_header *header, struct error *error);
 
 struct capture_source {

@@ -400,6 +400,14 @@ static void test_replay__begins_at_the_last_snapshot_before_the_place(void **fix
         assert_int_equal(report.first_ordinal, STORY_SIZE - cases[i].entries);
         replay_report_fini(&report);
     }
+    tree_remove(capture);
+    write_from_snapshot(5, STORY_SIZE, false);
+    struct replay_config config = config_of(NULL);
+    struct replay_report report = {0};
+    struct error error = {0};
+    assert_false(replay_run(&config, &report, &error));
+    assert_non_null(strstr(error.message, "at ordinal 5 is of a version that this program cannot"));
+    replay_report_fini(&report);
 }
 
 int main(void)
