@@ -52,7 +52,8 @@ const struct verb verb_why = {
 struct asking {
     struct why_config why;
     struct progress progress;
-    struct buffer near; /* ids that come near, one a line */
+    struct buffer near;   /* ids that come near, one a line */
+    struct buffer unread; /* why it may have been known before */
     uint32_t told_count, looked_count;
 };
 
@@ -79,6 +80,7 @@ static enum status tell(struct asking *asking)
     enum status status = STATUS_FINE;
     asking->looked_count++;
     asking->progress = progress_begin("why", entries_of(asking->why.capture));
+    buffer_reset(&asking->unread);
     bool is_told = why_tell(&asking->why, &story, &asking->near, &is_known, &error);
     progress_end(&asking->progress);
     if (!is_told) {
@@ -136,6 +138,9 @@ static void tell_near(const struct asking *asking, const char *job)
     fprintf(stderr, "salvor why: no decision%s names the job \"%s\"%s",
             asking->why.capture != NULL ? " and no event" : "", job,
             asking->why.at.kind != PLACE_NONE ? " up to then" : "");
+    if (asking->unread.size > 0) {
+        fprintf(stderr, " in what was read: %.*s", SPAN_FORMAT(buffer_span(&asking->unread)));
+    }
     struct span rest = buffer_span(&asking->near);
     const char *before = "; known are:";
     while (rest.size > 0) {
@@ -156,6 +161,7 @@ static enum status why_verb(const struct options *options)
                 .capture = options->value[CAPTURE],
                 .is_json = options->value[JSON] != NULL,
                 .palette = options_palette(&verb_why, options, COLOR),
+                .unread = &asking.unread,
                 .step = step,
                 .payload = &asking,
             },
@@ -176,5 +182,6 @@ static enum status why_verb(const struct options *options)
         status = STATUS_DIFFERENT;
     }
     buffer_fini(&asking.near);
+    buffer_fini(&asking.unread);
     return status;
 }

@@ -373,9 +373,13 @@ const struct sentence otherwise_sentences[] = {
      .when = when_not_rolled_out},
     {ROW(ACTION_WAIT, NONE, "with backoff_ms=0 it would have gone back to the queue at once"),
      .when = when_counted},
-    {ROW(ACTION_WAIT, NONE, "with a max_retries below {counted} it would have been failed"),
+    {ROW(ACTION_WAIT, NONE,
+         "with a max_retries below {counted} (the job's own, else the policy's) it would have been "
+         "failed"),
      .when = when_counted},
-    {ROW(ACTION_REQUEUE, NONE, "with a max_retries below {counted} it would have been failed"),
+    {ROW(ACTION_REQUEUE, NONE,
+         "with a max_retries below {counted} (the job's own, else the policy's) it would have been "
+         "failed"),
      .when = when_counted},
     /* the fleet */
     {ROW(ACTION_HOLD, MASS_LOSS,

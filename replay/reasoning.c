@@ -78,7 +78,7 @@ static void put_silence(const struct told_decision *told, struct buffer *out)
     phrase_put_printable(out, told->row.worker);
     buffer_put_text(out, " was silent for ");
     phrase_put_span(out, told->evidence.measure[MEASURE_SILENT_MS]);
-    buffer_put_text(out, ", its limit is ");
+    buffer_put_text(out, " by the ticks, its limit is ");
     phrase_put_span(out, told->evidence.measure[MEASURE_LIMIT_MS]);
 }
 

@@ -22,6 +22,8 @@ void reasoning_put_effect(const struct audit_effect *effect, struct buffer *out)
 void reasoning_put_phase(enum job_phase phase, enum effect_kind wanted, struct buffer *out);
 /* How the job stands at the story's end, in a sentence. */
 void reasoning_put_standing(const struct story *story, struct buffer *out);
+/* "the audit was pruned up to 2026-…"; nothing where no decision is missing. */
+void reasoning_put_unread(const struct story *story, struct buffer *out);
 /* How good that is: a style for the sentence. */
 enum style reasoning_standing_style(const struct story *story);
 /* The policy in short: its hash, and what it changes in the preset that it is nearest to. */

@@ -129,6 +129,37 @@ static struct span last_worker(const struct story *story)
     return SPAN_NONE;
 }
 
+void reasoning_put_unread(const struct story *story, struct buffer *out)
+{
+    struct story_gap gap = story_unread(story);
+    if (gap.ordinal == 0) {
+        return;
+    }
+    if (story->has_audit && gap.ordinal == story->pruned.ordinal) {
+        buffer_put_text(out, "the audit was pruned up to ");
+        phrase_put_time(out, gap.id.ms);
+    } else {
+        buffer_put_text(out, "the capture begins behind ordinal ");
+        buffer_put_decimal(out, gap.ordinal);
+    }
+}
+
+/* Its last step was among what was read. */
+static bool is_end_read(const struct story *story)
+{
+    struct story_gap gap = story_unread(story);
+    if (gap.ordinal == 0 || stream_id_compare(story->view.core.fact[JOB_FACT_ENDED], gap.id) > 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < story->item_count; i++) {
+        const struct story_item *item = &story->items[i];
+        if (item->kind == STORY_BELIEF && !job_phase_rule(item->belief.phase)->is_final) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void put_view(const struct story *story, struct buffer *out)
 {
     const struct job_core *core = &story->view.core;
@@ -141,10 +172,17 @@ static void put_view(const struct story *story, struct buffer *out)
         return;
     }
     reasoning_put_phase(core->phase, core->wanted, out);
-    if (!stream_id_is_zero(core->fact[JOB_FACT_ENDED]) && is_final) {
+    bool is_read = is_end_read(story);
+    if (!stream_id_is_zero(core->fact[JOB_FACT_ENDED]) && is_final && is_read) {
         buffer_put_text(out, ", as its worker told");
     }
     put_attempt(is_final ? last_worker(story) : story->view.worker, core->attempt, out);
+    if (is_final && !is_read) {
+        buffer_put_text(out, "; how is not in what was read: ");
+        reasoning_put_unread(story, out);
+        bool is_begun = story_unread(story).ordinal == story->begun.ordinal;
+        buffer_put_text(out, is_begun ? ", where it had ended" : "");
+    }
     bool is_stuck =
         core->phase == JOB_OWED || (core->phase == JOB_PARKED && !core->is_held_by_operator);
     if (last != NULL && is_stuck) {
@@ -157,7 +195,10 @@ static void put_last(const struct story *story, struct buffer *out)
     const struct told_decision *last = last_decision(story);
     const struct told_effect *effects = last == NULL ? NULL : story_effects(story, last);
     const struct done *done = done_by(story, last);
-    if (last == NULL) {
+    if (last == NULL && story_unread(story).ordinal > 0) {
+        buffer_put_text(out, "nothing is decided about it in what was read: ");
+        reasoning_put_unread(story, out);
+    } else if (last == NULL) {
         buffer_put_text(out, "nothing was decided about it but what to ignore");
     } else if (done != NULL) {
         put_done(story, done, last, out);

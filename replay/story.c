@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "store/audit_jobs.h"
+#include "store/audit_prune.h"
 
 #define NEAR_MAX (sizeof(((struct story *)0)->near) / sizeof(struct span))
 
@@ -104,6 +105,11 @@ struct told_decision *story_add_decision(struct story *story, const struct decis
                             sizeof(*story->decisions));
     struct arena *arena = &story->arena;
     struct told_decision *told = &story->decisions[story->decision_count++];
+    for (; told > story->decisions &&
+           stream_id_compare((told - 1)->row.stream_id, row->stream_id) > 0;
+         told--) {
+        *told = *(told - 1);
+    }
     *told = (struct told_decision){.row = *row};
     told->row.id = arena_copy(arena, row->id);
     told->row.job = arena_copy(arena, row->job);
@@ -131,7 +137,6 @@ void story_add_effect(struct story *story, uint32_t decision, const struct audit
     of->effect_count++;
     struct arena *arena = &story->arena;
     story->effects[story->effect_count++] = (struct told_effect){
-        .decision = decision,
         .row =
             {
                 .id = arena_copy(arena, effect->id),
@@ -184,13 +189,36 @@ void story_add_decisions_until(struct story *story, struct stream_id id)
     }
 }
 
+/* --- how far it reaches --- */
+
+bool story_is_short(const struct story *story)
+{
+    return story->until.kind != PLACE_NONE &&
+           place_compare(&story->until, story->position, story->ordinal) < 0 && !story->is_over;
+}
+
+uint64_t story_end_ms(const struct story *story)
+{
+    if (!story_is_short(story) && story->until.kind == PLACE_TIME) {
+        return story->until.time_ms;
+    }
+    return !story_is_short(story) && story->until.kind == PLACE_ID ? story->until.id.ms
+                                                                   : story->position.ms;
+}
+
+struct story_gap story_unread(const struct story *story)
+{
+    struct stream_id submitted = story->view.core.fact[JOB_FACT_SUBMITTED];
+    bool is_folded = story->has_capture && story->begun.ordinal < story->pruned.ordinal;
+    struct story_gap gap = !story->has_audit || is_folded ? story->begun : story->pruned;
+    bool is_whole = story->has_view && stream_id_compare(submitted, gap.id) > 0;
+    return is_whole ? (struct story_gap){0} : gap;
+}
+
 /* What was not settled yet at the story's end is open there. */
 static void reopen_effects(struct story *story)
 {
-    const struct place *until = &story->until;
-    uint64_t end_ms = until->kind == PLACE_TIME ? until->time_ms
-                      : until->kind == PLACE_ID ? until->id.ms
-                                                : story->position.ms;
+    uint64_t end_ms = story_end_ms(story);
     for (uint32_t i = 0; i < story->effect_count; i++) {
         struct audit_effect *effect = &story->effects[i].row;
         if (effect->settled_at_ms > end_ms) {
@@ -210,10 +238,16 @@ void story_finish(struct story *story)
 
 /* --- ids that come near --- */
 
+static char lower(char byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+}
+
+/* Upper and lower case are alike. */
 static size_t common_size(struct span a, struct span b)
 {
     size_t size = 0;
-    while (size < a.size && size < b.size && a.data[size] == b.data[size]) {
+    while (size < a.size && size < b.size && lower(a.data[size]) == lower(b.data[size])) {
         size++;
     }
     return size;
@@ -295,9 +329,27 @@ static bool take_decisions(struct story *story, struct audit *audit, struct erro
     return next != AUDIT_ERROR;
 }
 
+/* From where to where the audit tells. */
+static bool take_reach(struct story *story, struct audit *audit, struct error *error)
+{
+    struct audit_position position;
+    struct audit_pruned pruned;
+    if (audit_load_pruned(audit, &pruned, error)) {
+        story->pruned = (struct story_gap){pruned.ordinal, pruned.stream_id};
+    } else if (error->code != ERROR_NONE) {
+        return false;
+    }
+    if (audit_load_position(audit, &position, error)) {
+        story->position = position.stream_id;
+        story->ordinal = position.ordinal;
+    }
+    return error->code == ERROR_NONE;
+}
+
 static bool take_all(struct story *story, struct audit *audit, struct error *error)
 {
-    if (!audit_partition(audit, &story->partition, error) || !take_decisions(story, audit, error)) {
+    if (!audit_partition(audit, &story->partition, error) || !take_reach(story, audit, error) ||
+        !take_decisions(story, audit, error)) {
         return false;
     }
     for (uint32_t i = 0; i < story->decision_count; i++) {

@@ -47,7 +47,12 @@ struct story_item {
 
 struct told_effect {
     struct audit_effect row;
-    uint32_t decision;
+};
+
+/* What came up to here was not read: ordinal 0 when nothing is missing. */
+struct story_gap {
+    uint64_t ordinal;
+    struct stream_id id;
 };
 
 /* All texts are owned by the arena, all arrays by the story. Zero-initialise with {0}, then set
@@ -73,9 +78,11 @@ struct story {
     bool has_view;
     struct job_view view;
     const struct told_policy *in_force; /* NULL: none, or not known */
-    uint64_t begin_ordinal;             /* entries before the first that was folded */
-    struct stream_id position;          /* the last entry that was folded; zero: none */
+    struct stream_id position;          /* the last entry that was folded; without a capture the
+                                           last that the audit decided; zero: none */
     uint64_t ordinal;
+    bool is_over;                   /* something follows behind `until` */
+    struct story_gap begun, pruned; /* before the capture; of the audit */
     /* Jobs whose ids come near, where this one is not known. */
     struct span near[5];
     uint32_t near_count;
@@ -95,11 +102,17 @@ bool story_take_capture(struct story *story, const char *path, story_step_fn ste
                         struct error *error);
 /* Puts what no event of the capture called for behind the rest. Ends the gathering. */
 void story_finish(struct story *story);
+/* The decisions that were not read; ordinal 0 where none of the job can be among them. */
+struct story_gap story_unread(const struct story *story);
+/* `until` lies behind all that was read. */
+bool story_is_short(const struct story *story);
+/* The moment that the story comes to, in ms. */
+uint64_t story_end_ms(const struct story *story);
 
 /* --- between story.c and story_fold.c --- */
 
 bool story_is_behind(const struct story *story, struct stream_id id, uint64_t ordinal);
-/* Copies the row; NULL when there are too many. */
+/* Copies the row to its place in the stream's order; NULL when there are too many. */
 struct told_decision *story_add_decision(struct story *story, const struct decision *row);
 void story_add_effect(struct story *story, uint32_t decision, const struct audit_effect *effect);
 struct told_effect *story_find_effect(struct story *story, struct span id);

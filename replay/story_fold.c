@@ -15,7 +15,6 @@ struct telling {
     void *payload;
     uint64_t entries;
     struct told_belief last; /* phase NONE: the job is not known yet */
-    bool is_over;            /* the next entry lies behind the story's end */
 };
 
 /* True when the bytes hold the text, which may then be a field of the entry: most entries are
@@ -107,10 +106,23 @@ static bool has_effect(struct story *story, const struct fold_output *output)
     return false;
 }
 
+/* Its place; the count when it is not there. */
+static uint32_t find_decision(const struct story *story, struct span id)
+{
+    for (uint32_t i = story->decision_count; i > 0; i--) {
+        if (span_equal(story->decisions[i - 1].row.id, id)) {
+            return i - 1;
+        }
+    }
+    return story->decision_count;
+}
+
+/* A prune may have ended between two decisions of one entry: the second, the audit has told. */
 static void take_decisions(struct story *story, const struct fold_output *output)
 {
     for (uint32_t i = 0; i < output->decision_count; i++) {
-        if (span_equal(output->decisions[i].job, story->job)) {
+        if (span_equal(output->decisions[i].job, story->job) &&
+            find_decision(story, output->decisions[i].id) == story->decision_count) {
             (void)story_add_decision(story, &output->decisions[i]);
         }
     }
@@ -128,22 +140,21 @@ static void open_effect(struct story *story, const struct effect_change *change)
         .requested_at_ms = change->at_ms,
         .settled_at_ms = is_settled ? change->at_ms : 0,
     };
-    for (uint32_t i = story->decision_count; i > 0; i--) {
-        if (span_equal(story->decisions[i - 1].row.id, change->decision)) {
-            story_add_effect(story, i - 1, &effect);
-            return;
-        }
+    uint32_t place = find_decision(story, change->decision);
+    if (place < story->decision_count) {
+        story_add_effect(story, place, &effect);
     }
 }
 
-static void take_effects(struct story *story, const struct fold_output *output)
+/* What settles an effect tells it once more where the audit has told it. */
+static void take_effects(struct story *story, const struct fold_output *output, bool is_folded)
 {
     for (uint32_t i = 0; i < output->change_count; i++) {
         const struct effect_change *change = &output->changes[i];
         struct told_effect *known = story_find_effect(story, change->id);
-        if (change->decision.size > 0) {
+        if (change->decision.size > 0 && known == NULL && is_folded) {
             open_effect(story, change);
-        } else if (known != NULL) {
+        } else if (change->decision.size == 0 && known != NULL) {
             known->row.outcome = span_of(effect_outcome_text(change->outcome));
             known->row.found = arena_copy(&story->arena, change->found);
             known->row.settled_at_ms = change->at_ms;
@@ -198,7 +209,9 @@ static bool see_entry(void *self, const struct entry *entry, const struct state 
     (void)error;
     bool is_ours =
         has_decision(story, output) || has_effect(story, output) || is_named(telling, entry);
-    if (output->is_policy_new && !story->has_audit) {
+    /* What was removed from the audit, the fold tells. */
+    bool is_folded = !story->has_audit || stream_id_compare(entry->id, story->pruned.id) <= 0;
+    if (output->is_policy_new) {
         (void)story_add_policy(story, summary.policy_hash, summary.policy_text);
     }
     if (is_ours) {
@@ -206,10 +219,10 @@ static bool see_entry(void *self, const struct entry *entry, const struct state 
     } else {
         look_near(telling, entry);
     }
-    if (!story->has_audit) {
+    if (is_folded) {
         take_decisions(story, output);
-        take_effects(story, output);
     }
+    take_effects(story, output, is_folded);
     story_add_decisions_until(story, entry->id);
     keep_belief(telling, entry->id, state);
     return true;
@@ -247,7 +260,7 @@ static enum source_next read_bounded(void *self, const struct state *state, stru
 {
     struct bounded *bounded = self;
     struct telling *telling = bounded->telling;
-    if (telling->is_over) {
+    if (telling->story->is_over) {
         return SOURCE_END;
     }
     enum source_next next = bounded->inner.read(bounded->inner.self, state, batch, error);
@@ -260,22 +273,50 @@ static enum source_next read_bounded(void *self, const struct state *state, stru
     for (uint32_t i = 0; next == SOURCE_BATCH && i < batch->count; i++) {
         if (story_is_behind(telling->story, batch->entries[i].id, ordinal + i + 1)) {
             batch->count = i;
-            telling->is_over = true;
+            telling->story->is_over = true;
         }
     }
     return next;
 }
 
+static bool seek(const struct place *until, struct capture_reader *reader, struct error *error)
+{
+    switch (until->kind) {
+    case PLACE_ORDINAL:
+        return capture_seek(reader, until->ordinal - 1, error);
+    case PLACE_ID:
+        return capture_seek_ms(reader, until->id.ms, error);
+    case PLACE_TIME:
+        return capture_seek_ms(reader, until->time_ms, error);
+    default:
+        return true;
+    }
+}
+
+/* The whole story, to whatever moment of it, is told from the capture's beginning. Where that can
+ * not be read, a later file may be near enough to a moment. */
+static struct state *first_state(const struct story *story, struct capture_reader *reader,
+                                 struct error *error)
+{
+    struct state *state = capture_state(capture_reader_header(reader), error);
+    uint64_t first = capture_reader_header(reader)->ordinal;
+    if (state == NULL && seek(&story->until, reader, error) &&
+        capture_reader_header(reader)->ordinal > first) {
+        state = capture_state(capture_reader_header(reader), error);
+    }
+    return state;
+}
+
 static bool fold_story(struct story *story, struct capture_reader *reader, struct telling *telling,
                        struct error *error)
 {
+    struct state *state = first_state(story, reader, error);
     const struct capture_header *header = capture_reader_header(reader);
-    struct state *state = capture_state(header, error);
     if (state == NULL) {
         return false;
     }
     story->partition = header->partition;
-    story->begin_ordinal = header->ordinal;
+    story->begun = (struct story_gap){header->ordinal, header->position};
     if (header->ordinal > 0 && story_is_behind(story, header->position, header->ordinal)) {
         state_destroy(state);
         return error_set(error, ERROR_USAGE, "the capture begins behind that moment");
@@ -299,22 +340,6 @@ static bool fold_story(struct story *story, struct capture_reader *reader, struc
     return is_fine;
 }
 
-/* To how a job stood at one moment there is a shorter way than the whole story. */
-static bool seek(const struct story *story, struct capture_reader *reader, struct error *error)
-{
-    const struct place *until = &story->until;
-    switch (until->kind) {
-    case PLACE_ORDINAL:
-        return capture_seek(reader, until->ordinal - 1, error);
-    case PLACE_ID:
-        return capture_seek_ms(reader, until->id.ms, error);
-    case PLACE_TIME:
-        return capture_seek_ms(reader, until->time_ms, error);
-    default:
-        return true;
-    }
-}
-
 bool story_take_capture(struct story *story, const char *path, story_step_fn step, void *payload,
                         struct error *error)
 {
@@ -324,8 +349,7 @@ bool story_take_capture(struct story *story, const char *path, story_step_fn ste
     }
     story->has_capture = true;
     struct telling telling = {.story = story, .step = step, .payload = payload};
-    bool is_fine = seek(story, reader, error) &&
-                   (fold_story(story, reader, &telling, error) || error_wrap(error, "%s", path));
+    bool is_fine = fold_story(story, reader, &telling, error) || error_wrap(error, "%s", path);
     capture_reader_close(reader);
     return is_fine;
 }

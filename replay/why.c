@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "replay/why.h"
 
+#include "replay/reasoning.h"
+
 static void put_near(const struct story *story, struct buffer *near)
 {
     for (uint32_t i = 0; i < story->near_count; i++) {
@@ -39,6 +41,9 @@ bool why_tell(const struct why_config *config, struct buffer *out, struct buffer
             put_story(config, &story, out);
         } else {
             put_near(&story, near);
+            if (config->unread != NULL) {
+                reasoning_put_unread(&story, config->unread);
+            }
         }
     }
     story_fini(&story);

@@ -15,6 +15,7 @@ struct why_config {
     struct place at;     /* NONE: the whole story; else how the job stood there */
     bool is_json;
     const struct palette *palette; /* of the text */
+    struct buffer *unread;         /* gets, of a job not known, what was not read; may be NULL */
     story_step_fn step;            /* may be NULL */
     void *payload;
 };
@@ -42,6 +43,8 @@ void why_put_decision_json(const struct story *story, const struct told_decision
 void why_put_effects_json(const struct told_effect *effects, uint32_t count, bool is_open_only,
                           struct buffer *out);
 void why_put_phase_json(enum job_phase phase, enum effect_kind wanted, struct buffer *out);
+/* Where decisions are missing: why; else "". */
+void why_put_unread_json(const struct story *story, struct buffer *out);
 void why_put_view_json(const struct story *story, struct buffer *out);
 
 #endif

@@ -179,6 +179,14 @@ static void put_item(const struct story *story, const struct story_item *item, s
     buffer_put_byte(out, '}');
 }
 
+void why_put_unread_json(const struct story *story, struct buffer *out)
+{
+    struct buffer text = {0};
+    reasoning_put_unread(story, &text);
+    json_put_text(out, "unread", buffer_span(&text));
+    buffer_fini(&text);
+}
+
 void why_put_json(const struct story *story, struct buffer *out)
 {
     struct buffer text = {0};
@@ -187,6 +195,7 @@ void why_put_json(const struct story *story, struct buffer *out)
     json_put_number(out, "partition", story->partition);
     reasoning_put_standing(story, &text);
     json_put_text(out, "standing", buffer_span(&text));
+    why_put_unread_json(story, out);
     buffer_fini(&text);
     json_put_key(out, "story");
     buffer_put_byte(out, '[');

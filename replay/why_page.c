@@ -40,11 +40,31 @@ static uint64_t end_of(const struct story *story)
     return end_ms;
 }
 
+/* What of the job's time was read. */
+static void put_reach(const struct story *story, struct buffer *out)
+{
+    struct story_gap gap = story_unread(story);
+    if (!story->has_capture) {
+        buffer_put_text(out, "; decisions alone: --capture tells the events too");
+    } else if (story->begun.ordinal > 0) {
+        buffer_put_text(out, gap.ordinal == story->begun.ordinal
+                                 ? "; of events and decisions only what came behind ordinal "
+                                 : "; of events only what came behind ordinal ");
+        buffer_put_decimal(out, story->begun.ordinal);
+    }
+    if (gap.ordinal > 0 && gap.ordinal != story->begun.ordinal) {
+        buffer_put_text(out, "; of decisions only what came later: ");
+        reasoning_put_unread(story, out);
+    }
+}
+
 static void put_figures(const struct story *story, struct buffer *out)
 {
     uint64_t attempts = attempts_of(story);
-    buffer_put_decimal(out, attempts);
-    buffer_put_text(out, attempts == 1 ? " attempt, " : " attempts, ");
+    if (attempts > 0 || story_unread(story).ordinal == 0) {
+        buffer_put_decimal(out, attempts);
+        buffer_put_text(out, attempts == 1 ? " attempt, " : " attempts, ");
+    }
     buffer_put_decimal(out, story->decision_count);
     buffer_put_text(out, story->decision_count == 1 ? " decision" : " decisions");
     if (story->item_count > 0) {
@@ -56,12 +76,7 @@ static void put_figures(const struct story *story, struct buffer *out)
         buffer_put_text(out, ", service ");
         phrase_put_printable(out, service_of(story));
     }
-    if (!story->has_capture) {
-        buffer_put_text(out, "; decisions alone: --capture tells the events too");
-    } else if (story->begin_ordinal > 0 && story->until.kind == PLACE_NONE) {
-        buffer_put_text(out, "; of events only what came behind ordinal ");
-        buffer_put_decimal(out, story->begin_ordinal);
-    }
+    put_reach(story, out);
 }
 
 /* Puts `text`, which it empties, as a paragraph behind `indent` blanks of a new line. */
@@ -134,19 +149,26 @@ static void put_since(struct page *page, uint64_t at_ms)
     buffer_fini(&text);
 }
 
+void page_put_day(struct page *page, uint64_t at_ms)
+{
+    struct buffer text = {0};
+    if (at_ms / 86400000 + 1 == page->day) {
+        return;
+    }
+    page->day = at_ms / 86400000 + 1;
+    page->second = 0;
+    phrase_put_day(&text, at_ms);
+    buffer_put_text(&text, " (UTC)");
+    buffer_put_byte(page->out, '\n');
+    palette_put(page->palette, STYLE_TITLE, buffer_span(&text), page->out);
+    buffer_fini(&text);
+}
+
 void page_put_when(struct page *page, uint64_t at_ms)
 {
     struct buffer *out = page->out;
     struct buffer text = {0};
-    if (page->last_ms == 0 || at_ms / 86400000 != page->day) {
-        page->day = at_ms / 86400000;
-        page->second = 0;
-        phrase_put_day(&text, at_ms);
-        buffer_put_text(&text, " (UTC)");
-        buffer_put_byte(out, '\n');
-        palette_put(page->palette, STYLE_TITLE, buffer_span(&text), out);
-        buffer_reset(&text);
-    }
+    page_put_day(page, at_ms);
     phrase_put_clock(&text, at_ms);
     struct span clock = buffer_span(&text);
     size_t shown = at_ms / 1000 + 1 != page->second ? 0 : at_ms != page->last_ms ? 8 : clock.size;

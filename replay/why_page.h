@@ -13,7 +13,7 @@ struct page {
     const struct story *story;
     const struct palette *palette;
     struct buffer *out;
-    uint64_t day, second; /* of the last line; second 0: it is to be shown */
+    uint64_t day, second; /* of the last line, counted from 1; 0: it is to be shown */
     uint64_t last_ms;
     uint32_t place;                          /* of the item being told */
     struct stream_id facts[JOB_FACT_COUNT];  /* last told */
@@ -23,6 +23,8 @@ struct page {
     struct span policy;                      /* hash of the one told last */
 };
 
+/* The day, unless it is that of the last line. */
+void page_put_day(struct page *page, uint64_t at_ms);
 /* The times of a new line. The day stands above the first line of it, the second in the first line
  * of that, the rest of a time in every line whose time is another. */
 void page_put_when(struct page *page, uint64_t at_ms);

@@ -105,7 +105,7 @@ static void put_worker(struct sheet *sheet)
         buffer_put_text(text, phases[view->holder.phase]);
         buffer_put_text(text, ", heard last ");
         phrase_put_span(text, until(view->liveness_ms, view->holder.heard_ms));
-        buffer_put_text(text, " ago (limit ");
+        buffer_put_text(text, " ago by the ticks (limit ");
         phrase_put_span(text, view->holder_limit_ms);
         buffer_put_byte(text, ')');
     }
@@ -189,18 +189,10 @@ static void put_service(struct sheet *sheet)
     put_line(sheet, "service");
 }
 
-/* The moment in ms, as far as it is known. */
-static uint64_t moment_ms(const struct story *story)
-{
-    return story->until.kind == PLACE_TIME ? story->until.time_ms
-           : story->until.kind == PLACE_ID ? story->until.id.ms
-                                           : story->position.ms;
-}
-
 /* "1.5 s before", "just then". */
 static void put_ago(const struct story *story, uint64_t at_ms, struct buffer *out)
 {
-    uint64_t ms = until(moment_ms(story), at_ms);
+    uint64_t ms = until(story_end_ms(story), at_ms);
     if (ms > 0) {
         phrase_put_span(out, ms);
     }
@@ -237,9 +229,10 @@ static void put_last_decision(struct sheet *sheet)
 {
     const struct story *story = sheet->story;
     struct buffer *text = &sheet->text;
-    if (story->decision_count == 0 && !story->has_audit && story->begin_ordinal > 0) {
-        put_number(text, "nothing behind ordinal ", story->begin_ordinal);
-        buffer_put_text(text, ", where the fold began; --audit tells what was decided before");
+    if (story->decision_count == 0 && story_unread(story).ordinal > 0) {
+        buffer_put_text(text, "nothing in what was read: ");
+        reasoning_put_unread(story, text);
+        buffer_put_text(text, story->has_audit ? "" : "; --audit tells what was decided before");
     } else if (story->decision_count == 0) {
         buffer_put_text(text, "nothing yet");
     } else {
@@ -261,12 +254,18 @@ static void put_moment(struct sheet *sheet)
 {
     const struct story *story = sheet->story;
     struct buffer *text = &sheet->text;
-    phrase_put_time(text, moment_ms(story));
+    bool is_short = story_is_short(story);
+    if (is_short) {
+        buffer_put_text(text, story->has_capture ? "the capture ends at " : "the audit ends at ");
+    }
+    phrase_put_time(text, story_end_ms(story));
     if (story->has_capture) {
         buffer_put_text(text, ", behind entry ");
         stream_id_put(text, story->position);
         put_number(text, ", ordinal ", story->ordinal);
-    } else {
+    }
+    buffer_put_text(text, is_short ? "; this is its last state" : "");
+    if (!story->has_capture) {
         buffer_put_text(text, "; decisions alone: --capture tells the state too");
     }
     put_line(sheet, "at");
@@ -377,7 +376,8 @@ void why_put_state_json(const struct story *story, struct buffer *out)
     buffer_put_byte(out, '{');
     json_put_text(out, "job", story->job);
     json_put_number(out, "partition", story->partition);
-    json_put_number(out, "at_ms", moment_ms(story));
+    json_put_number(out, "at_ms", story_end_ms(story));
+    json_put_truth(out, "is_behind_end", story_is_short(story));
     if (story->has_capture) {
         stream_id_put(&text, story->position);
         json_put_text(out, "stream_id", buffer_span(&text));
@@ -386,6 +386,7 @@ void why_put_state_json(const struct story *story, struct buffer *out)
     }
     reasoning_put_standing(story, &text);
     json_put_text(out, "standing", buffer_span(&text));
+    why_put_unread_json(story, out);
     buffer_fini(&text);
     json_put_key(out, "state");
     why_put_view_json(story, out);

@@ -141,6 +141,7 @@ static void put_item(struct page *page)
     } else if (item->kind == STORY_DECISION) {
         put_decision(page, &page->story->decisions[item->decision]);
     } else {
+        page_put_day(page, item->entry.id.ms); /* what a capture begins with has no line before */
         put_belief(page, &item->belief);
     }
     page->place++;

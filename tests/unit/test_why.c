@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "replay/replay.h"
 #include "replay/why.h"
+#include "store/audit_prune.h"
 #include "tests/lib/story_draft.h"
 #include "tests/lib/tree.h"
 
@@ -221,14 +223,15 @@ static void test_why__tells_how_a_job_stood(void **fixture)
     struct buffer state = {0};
     struct why_config config = asked_at("j1", 1000);
     assert_true(tell(&config, &state));
-    assert_in_order(state.data, (const char *const[]){
-                                    "claimed, not started yet (w1, attempt 1)",
-                                    "at          2026-11-23T17:55:50.000Z, behind entry 17",
-                                    "worker      w1, active, heard last 500 ms ago (limit 3 s)",
-                                    "losses 0, failures 0 of max_retries 3", "idempotent",
-                                    "comfyui, which has it as p1", "its deadline passes in 9.5 s",
-                                    "if it is not heard, in 2.5 s",
-                                    "nothing: no question, no effect", "nothing yet", NULL});
+    assert_in_order(state.data,
+                    (const char *const[]){
+                        "claimed, not started yet (w1, attempt 1)",
+                        "at          2026-11-23T17:55:50.000Z, behind entry 17",
+                        "worker      w1, active, heard last 500 ms ago by the ticks (limit 3 s)",
+                        "losses 0, failures 0 of max_retries 3", "idempotent",
+                        "comfyui, which has it as p1", "its deadline passes in 9.5 s",
+                        "if it is not heard, in 2.5 s", "nothing: no question, no effect",
+                        "nothing yet", NULL});
     config = asked_at("j1", 4005); /* asked, and not answered yet */
     assert_true(tell(&config, &state));
     assert_in_order(state.data, (const char *const[]){
@@ -314,6 +317,10 @@ static void test_why__names_the_ids_that_come_near(void **fixture)
     config.audit = NULL;
     assert_false(tell(&config, &near));
     assert_string_equal(near.data, "j1-held\nj1\n");
+    config = asked("J1-H"); /* whatever its case */
+    config.audit = NULL;
+    assert_false(tell(&config, &near));
+    assert_string_equal(near.data, "j1-held\nj1\n");
     config = asked("x");
     assert_false(tell(&config, &near));
     assert_string_equal(near.data, "");
@@ -359,7 +366,7 @@ static void test_why__begins_where_the_capture_does(void **fixture)
 
     struct why_config config = {.job = SPAN("j1"), .capture = second, .palette = &palette_plain};
     assert_true(tell(&config, &story));
-    assert_in_order(story.data, (const char *const[]){"of events only",
+    assert_in_order(story.data, (const char *const[]){"of events and decisions only", "(UTC)",
                                                       "now  its service is being asked about it",
                                                       "service.answered", "REQUEUE", NULL});
     assert_null(strstr(story.data, "job.submitted"));
@@ -368,10 +375,12 @@ static void test_why__begins_where_the_capture_does(void **fixture)
     config.capture = capture;
     assert_true(tell(&config, &story));
     assert_non_null(strstr(story.data, "decided     ASK"));
+    assert_non_null(strstr(story.data, "1 attempt, 2 decisions"));
     config.at.time_ms = STORY_DRAFT_BEGIN_MS + 4012; /* behind what the snapshot holds */
     assert_true(tell(&config, &story));
-    assert_in_order(story.data, (const char *const[]){"its service will be asked again",
-                                                      "decided     WAIT", NULL});
+    assert_in_order(story.data,
+                    (const char *const[]){"its service will be asked again",
+                                          "1 attempt, 3 decisions, ", "decided     WAIT", NULL});
     config.capture = second;
     config.at.time_ms = STORY_DRAFT_BEGIN_MS + 1000;
     assert_false(why_tell(&config, &story, &near, &is_known, &error));
@@ -379,10 +388,70 @@ static void test_why__begins_where_the_capture_does(void **fixture)
     config.at = (struct place){.kind = PLACE_ID, .id = {STORY_DRAFT_BEGIN_MS + 4000, 0}};
     assert_true(tell(&config, &story)); /* just what the snapshot holds */
     assert_in_order(story.data,
-                    (const char *const[]){"open        ask 0.1.", "nothing behind ordinal", NULL});
+                    (const char *const[]){
+                        "open        ask 0.1.",
+                        "nothing in what was read: the capture begins behind ordinal ", NULL});
     tree_remove(other);
     buffer_fini(&near);
     buffer_fini(&story);
+}
+
+static void test_why__tells_what_a_prune_left_and_the_rest_from_the_capture(void **fixture)
+{
+    (void)fixture;
+    struct buffer whole = {0}, story = {0};
+    struct error error = {0};
+    struct audit_prune_plan plan;
+    struct audit_prune_counts counts = {0};
+    char pruned[160];
+    bool is_done = false;
+    struct why_config config = asked("j1");
+    assert_true(tell(&config, &whole));
+
+    snprintf(pruned, sizeof(pruned), "%s/pruned.db", root);
+    struct replay_config again = {.capture = capture_path, .database = pruned, .batch_size = 100};
+    struct replay_report report = {0};
+    assert_true(replay_run(&again, &report, &error));
+    replay_report_fini(&report);
+    struct audit *audit = audit_open(pruned, AUDIT_WRITE, 0, &error);
+    struct audit_prune_place place = {{UINT64_MAX, 0}, 22, SPAN("#22")};
+    assert_true(audit_prune_begin(audit, &place, &plan, &error));
+    while (!is_done) {
+        assert_true(audit_prune_step(audit, &is_done, &counts, &error));
+    }
+    audit_close(audit);
+    assert_int_equal(counts.decisions, 7);
+    config.audit = pruned;
+    assert_true(tell(&config, &story));
+    assert_string_equal(whole.data, story.data);
+    config.capture = NULL;
+    assert_true(tell(&config, &story));
+    assert_in_order(story.data,
+                    (const char *const[]){"of decisions only what", "pruned up to", NULL});
+    assert_null(strstr(story.data, "REQUEUE"));
+    buffer_fini(&story);
+    buffer_fini(&whole);
+}
+
+static void test_why__tells_no_more_than_the_end(void **fixture)
+{
+    (void)fixture;
+    struct buffer state = {0}, later = {0};
+    struct why_config config = asked_at("j1", 17000);
+    config.at = (struct place){.kind = PLACE_ORDINAL, .ordinal = 27};
+    assert_true(tell(&config, &state));
+    assert_null(strstr(state.data, "ends at"));
+    config = asked_at("j1", 1000000000);
+    assert_true(tell(&config, &later));
+    assert_in_order(later.data, (const char *const[]){"at          the capture ends at 2026-11-23T",
+                                                      "; this is its last state", NULL});
+    /* All but that sentence is the same. */
+    assert_string_equal(strstr(state.data, "worker   "), strstr(later.data, "worker   "));
+    config.capture = NULL;
+    assert_true(tell(&config, &later));
+    assert_non_null(strstr(later.data, "at          the audit ends at 2026-11-23T"));
+    buffer_fini(&later);
+    buffer_fini(&state);
 }
 
 static bool refuse(void *payload, uint64_t entries)
@@ -443,6 +512,8 @@ int main(void)
         cmocka_unit_test(test_why__names_the_ids_that_come_near),
         cmocka_unit_test(test_why__fails_on_files_that_are_not_there),
         cmocka_unit_test(test_why__begins_where_the_capture_does),
+        cmocka_unit_test(test_why__tells_what_a_prune_left_and_the_rest_from_the_capture),
+        cmocka_unit_test(test_why__tells_no_more_than_the_end),
         cmocka_unit_test(test_why__ends_when_it_is_asked_to),
         cmocka_unit_test(test_why__colours_are_only_put_around),
     };
