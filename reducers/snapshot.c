@@ -9,7 +9,7 @@
  * claims, finished jobs, gone workers, withdrawn effects, fallen workers, held
  * jobs, workers whose release is held. Timers are
  * derived. If you change what is written here, raise SNAPSHOT_VERSION: an older snapshot is then
- * refused and the capture is folded from its start. */
+ * refused, and the journal folds the capture from its start. */
 #include <stddef.h>
 
 #include "base/check.h"

@@ -30,12 +30,13 @@ struct journal_config {
 #define JOURNAL_SNAPSHOT_ENTRIES 1000000
 #define JOURNAL_SNAPSHOT_MS      600000
 
-/* Opens DATA/audit-P.db and DATA/capture-P/, loads the snapshot, folds the local capture again and
- * compares; what the capture holds beyond the committed position is committed. `*state` is handed
- * to the caller. When the capture ends before the committed position (journal_position lies ahead
- * of the state), its entries are to be read again from Redis before anything else; the sink
- * compares their rows too. NULL on error; a difference is ERROR_DIFFERENT and names decision and
- * column. */
+/* Opens DATA/audit-P.db and DATA/capture-P/, loads the newest snapshot that this program can read
+ * (none: begins where the capture begins, if that is the partition's start), folds the local
+ * capture again and compares; what the capture holds beyond the committed position is committed.
+ * `*state` is handed to the caller. When the capture ends before the committed position
+ * (journal_position lies ahead of the state), its entries are to be read again from Redis before
+ * anything else; the sink compares their rows too. NULL on error; a difference is ERROR_DIFFERENT
+ * and names decision and column. */
 struct journal *journal_open(const struct journal_config *config, struct state **state,
                              struct error *error);
 /* The position last committed: the state must be brought up to its ordinal before new work; and its

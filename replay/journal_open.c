@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "replay/capture_source.h"
 #include "replay/journal_parts.h"
 #include "replay/owner.h"
@@ -19,26 +20,49 @@ struct beginning {
     struct sha256 head;     /* of the audit's chain there */
 };
 
+/* The own capture can be folded from its start: it has one, or the stream is read again. */
+static bool journal_check_start(const struct journal *journal, uint64_t unreadable,
+                                struct error *error)
+{
+    struct capture_range range;
+    struct error ignored;
+    bool is_behind = capture_range(journal->capture_path, &range, &ignored) && range.files > 0 &&
+                     range.first_ordinal > 0;
+    return !is_behind ||
+           error_set(error, ERROR_REFUSED,
+                     "snapshot at %" PRIu64 ": of another version; captures begin at %" PRIu64
+                     ": start the Salvor that wrote it, or move DATA away to read the stream anew",
+                     unreadable, range.first_ordinal);
+}
+
+/* From the newest snapshot that this program can read, else from the capture's start: the bytes
+ * are what was written (the audit looks), so one that is no state is of another version. */
 static bool journal_load_state(struct journal *journal, struct beginning *out, struct error *error)
 {
-    struct audit_position position = {0};
+    struct audit_position position = {.ordinal = journal->committed.ordinal + 1};
+    uint64_t unreadable = 0;
     *error = (struct error){0};
-    if (!audit_load_snapshot(journal->audit, journal->committed.ordinal, &position, &out->snapshot,
-                             error)) {
-        if (error->code == ERROR_NONE) {
-            out->state = state_create(journal->config.partition);
-            out->head = audit_genesis(journal->config.partition);
+    while (position.ordinal > 0 && audit_load_snapshot(journal->audit, position.ordinal - 1,
+                                                       &position, &out->snapshot, error)) {
+        out->state = state_decode(buffer_span(&out->snapshot));
+        if (out->state != NULL) {
+            CHECK(state_summary(out->state).ordinal == position.ordinal);
+            out->head = position.audit_head;
+            journal->anchor = position.entry_sha256;
+            return true;
         }
-        return out->state != NULL;
+        log_fact(LOG_WARNING, "snapshot_unreadable", "partition",
+                 log_number(journal->config.partition), "ordinal", log_number(position.ordinal),
+                 "action", "the capture is folded from an older one or its start", NULL);
+        buffer_reset(&out->snapshot);
+        unreadable = unreadable == 0 ? position.ordinal : unreadable;
     }
-    out->state = state_decode(buffer_span(&out->snapshot));
-    if (out->state == NULL) {
-        return error_set(error, ERROR_CORRUPT, "the snapshot at ordinal %" PRIu64 " is not a state",
-                         position.ordinal);
+    if (error->code != ERROR_NONE ||
+        (unreadable > 0 && !journal_check_start(journal, unreadable, error))) {
+        return false;
     }
-    CHECK(state_summary(out->state).ordinal == position.ordinal);
-    out->head = position.audit_head;
-    journal->anchor = position.entry_sha256;
+    out->state = state_create(journal->config.partition);
+    out->head = audit_genesis(journal->config.partition);
     return true;
 }
 

@@ -589,6 +589,91 @@ static void test_journal__refuses_a_capture_that_ends_before_the_snapshot(void *
     assert_non_null(strstr(life.error.message, "ends at ordinal 63, before the snapshot at 126"));
 }
 
+/* Makes the snapshot at an ordinal one of another program's version, whole as it was written. */
+static void age_snapshot(const struct folder *folder, uint64_t ordinal)
+{
+    sqlite3 *database;
+    sqlite3_stmt *statement;
+    struct buffer bytes = {0};
+    char sql[400];
+    assert_int_equal(sqlite3_open(folder->audit, &database), SQLITE_OK);
+    snprintf(sql, sizeof(sql), "SELECT bytes FROM snapshot_chunk WHERE ordinal = %" PRIu64,
+             ordinal);
+    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    buffer_put(&bytes, sqlite3_column_blob(statement, 0),
+               (size_t)sqlite3_column_bytes(statement, 0));
+    sqlite3_finalize(statement);
+    bytes.data[1]--; /* behind the mark */
+    struct sha256 digest = sha256_of(buffer_span(&bytes));
+    struct sha256_text text = sha256_text(&digest);
+    snprintf(sql, sizeof(sql), "UPDATE snapshot_chunk SET bytes = ? WHERE ordinal = %" PRIu64,
+             ordinal);
+    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), SQLITE_OK);
+    sqlite3_bind_blob(statement, 1, bytes.data, (int)bytes.size, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
+    assert_int_equal(sqlite3_changes(database), 1);
+    sqlite3_finalize(statement);
+    sqlite3_close(database);
+    snprintf(sql, sizeof(sql), "UPDATE snapshot SET sha256 = '%s' WHERE ordinal = %" PRIu64,
+             text.text, ordinal);
+    run_sql(folder, sql);
+    buffer_fini(&bytes);
+}
+
+static void test_journal__passes_over_snapshots_of_another_version(void **fixture)
+{
+    struct folder *folder = *fixture;
+    struct outcome expected = undisturbed();
+    struct life life;
+    folder->snapshot_entries = 60;
+    assert_true(life_open(&life, folder));
+    assert_true(life_fold(&life, 150, 7));
+    life_end(&life, true);
+    /* Snapshots at 126 and 150: the newer one is unreadable, then the older one too. */
+    assert_int_equal(count_sql(folder, "SELECT min(ordinal) FROM snapshot"), 126);
+    age_snapshot(folder, 150);
+    assert_true(life_open(&life, folder));
+    assert_int_equal(life.found.ordinal, 150);
+    assert_int_equal(life.refolded, 150);
+    life_end(&life, true); /* puts one that it can read in its place */
+    assert_true(life_open(&life, folder));
+    life_end(&life, false);
+    age_snapshot(folder, 150);
+    age_snapshot(folder, 126);
+    /* What is folded again from the start is compared as always. */
+    run_sql(folder, "UPDATE decision SET worker = worker || '!' WHERE seq = 10");
+    assert_false(life_open(&life, folder));
+    assert_int_equal(life.error.code, ERROR_DIFFERENT);
+    run_sql(folder, "UPDATE decision SET worker = rtrim(worker, '!') WHERE seq = 10");
+    assert_true(life_open(&life, folder));
+    assert_int_equal(life.refolded, 150);
+    assert_true(life_fold(&life, ENTRIES, 7));
+    struct outcome outcome = outcome_of(&life, folder);
+    assert_outcome_equal(&outcome, &expected);
+    life_end(&life, true);
+}
+
+static void test_journal__says_what_to_do_when_no_snapshot_can_be_read(void **fixture)
+{
+    struct folder *folder = *fixture;
+    struct life life;
+    char first[512];
+    folder->snapshot_entries = 60;
+    assert_true(life_open(&life, folder));
+    assert_true(life_fold(&life, 150, 7));
+    life_end(&life, true);
+    age_snapshot(folder, 150);
+    age_snapshot(folder, 126);
+    snprintf(first, sizeof(first), "%s/0000000000000000.capture", folder->capture);
+    assert_int_equal(unlink(first), 0);
+    assert_false(life_open(&life, folder));
+    assert_int_equal(life.error.code, ERROR_REFUSED);
+    assert_string_equal(life.error.message,
+                        "snapshot at 150: of another version; captures begin at 63: start the "
+                        "Salvor that wrote it, or move DATA away to read the stream anew");
+}
+
 static void test_journal__takes_state_hashes_at_ticks(void **fixture)
 {
     const struct folder *folder = *fixture;
@@ -659,6 +744,8 @@ int main(int argc, char **argv)
         TEST(test_journal__goes_on_without_a_snapshot_when_the_state_is_too_large),
         TEST(test_journal__begins_a_capture_anew_from_the_snapshot),
         TEST(test_journal__refuses_a_capture_that_ends_before_the_snapshot),
+        TEST(test_journal__passes_over_snapshots_of_another_version),
+        TEST(test_journal__says_what_to_do_when_no_snapshot_can_be_read),
         TEST(test_journal__takes_state_hashes_at_ticks),
         TEST(test_journal__data_serves_one_owner),
     };
