@@ -99,9 +99,8 @@ void table_expect_entity(const struct table *table, uint64_t hash)
 {
     const struct table_slot *slot = &table->slots[hash & (table->slot_count - 1)];
     if (slot->node != NULL && slot->hash == hash) {
-        /* From its key on, which is not asked where it begins: that would be waiting. */
-        const char *begin = (const char *)slot->node - CACHE_LINE_SIZE;
-        for (size_t i = 0; i < CACHE_LINE_SIZE + table->entity_size; i += CACHE_LINE_SIZE) {
+        const char *begin = (const char *)slot->node;
+        for (size_t i = 0; i < table->entity_size; i += CACHE_LINE_SIZE) {
             __builtin_prefetch(begin + i);
         }
     }
