@@ -66,12 +66,10 @@ static const struct verdict_rule {
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-static const char *const flag_words[] = {
-#define X(name, text) [ANSWER_FLAG_##name] = text,
-    ANSWER_FLAGS(X)
+/* As `allowed` says it: each word with a comma before it, which is skipped. */
+#define X(name, text) ", " text
+static const char flags_allowed[] = ANSWER_FLAGS(X);
 #undef X
-};
-#define FLAGS_ALLOWED "expired, partial, result_lost, lagging"
 
 void answer_flags_put(struct buffer *out, unsigned flags)
 {
@@ -79,7 +77,7 @@ void answer_flags_put(struct buffer *out, unsigned flags)
     for (unsigned i = 0; i < ANSWER_FLAG_COUNT; i++) {
         if ((flags & (1u << i)) != 0) {
             buffer_put_text(out, separator);
-            buffer_put_text(out, flag_words[i]);
+            buffer_put_text(out, answer_flag_text((enum answer_flag)i));
             separator = " ";
         }
     }
@@ -333,12 +331,13 @@ static bool parse_verdict(enum rule_purpose purpose, struct span *rest, struct r
     }
     for (word = next_word(rest); word.size > 0; word = next_word(rest)) {
         unsigned flag = 0;
-        while (flag < ANSWER_FLAG_COUNT && !span_is(word, flag_words[flag])) {
+        while (flag < ANSWER_FLAG_COUNT &&
+               !span_is(word, answer_flag_text((enum answer_flag)flag))) {
             flag++;
         }
         if (flag == ANSWER_FLAG_COUNT || purpose != RULE_OF_STATUS) {
             return refuse(error, word, "flag behind the verdict",
-                          purpose == RULE_OF_STATUS ? FLAGS_ALLOWED : "none");
+                          purpose == RULE_OF_STATUS ? flags_allowed + 2 : "none");
         }
         rule->flags |= 1u << flag;
     }

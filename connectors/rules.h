@@ -14,17 +14,6 @@
 #define RULE_TERMS_MAX    8
 #define RULE_VALUES_MAX   16
 
-/* X(NAME, "name") */
-#define ANSWER_FLAGS(X)                                                     \
-    X(EXPIRED, "expired")         /* the service may only have forgotten */ \
-    X(PARTIAL, "partial")         /* done, but not all of it */             \
-    X(RESULT_LOST, "result_lost") /* done, but its result is gone */        \
-    X(LAGGING, "lagging")         /* may not show the latest yet */
-
-#define X(name, text) ANSWER_FLAG_##name,
-enum answer_flag { ANSWER_FLAGS(X) ANSWER_FLAG_COUNT };
-#undef X
-
 /* Appends the words of a set of 1 << ANSWER_FLAG_…, parted by blanks. */
 void answer_flags_put(struct buffer *out, unsigned flags);
 

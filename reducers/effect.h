@@ -66,8 +66,20 @@ enum effect_outcome effect_outcome_named(struct span text);
 enum answer_verdict { ANSWER_VERDICTS(X) ANSWER_VERDICT_COUNT };
 #undef X
 
+/* X(NAME, "word"): what else it can say of its answer. */
+#define ANSWER_FLAGS(X)                                                     \
+    X(EXPIRED, "expired")         /* the service may only have forgotten */ \
+    X(PARTIAL, "partial")         /* done, but not all of it */             \
+    X(RESULT_LOST, "result_lost") /* done, but its result is gone */        \
+    X(LAGGING, "lagging")         /* may not show the latest yet */
+
+#define X(name, text) ANSWER_FLAG_##name,
+enum answer_flag { ANSWER_FLAGS(X) ANSWER_FLAG_COUNT };
+#undef X
+
 const char *answer_verdict_text(enum answer_verdict verdict);
 enum answer_verdict answer_verdict_named(struct span text);
+const char *answer_flag_text(enum answer_flag flag);
 
 /* One open effect with all that carrying it out needs. By value; the spans are borrowed from the
  * state until the next fold (the dispatcher copies what it keeps). */
@@ -110,7 +122,7 @@ struct service_report {
     struct span job;
     uint64_t attempt;
     enum answer_verdict verdict;
-    struct span flags;       /* words parted by blanks: expired partial result_lost lagging */
+    struct span flags;       /* words of ANSWER_FLAGS parted by blanks; may be empty */
     uint64_t latency_ms;     /* all requests of this question together */
     struct span body_sha256; /* hexadecimal, of the deciding body; empty without one */
     struct span result; /* at most 1,024 bytes: a text as it is, else JSON; larger: where it is */

@@ -8,11 +8,11 @@
     (FACT_BIT(CLAIMED) | FACT_BIT(HANDED_OFF) | FACT_BIT(WORKER_HEARD) | FACT_BIT(LOST) | \
      FACT_BIT(ANSWERED))
 
-static bool has_flag(const struct event *event, const char *flag)
+static bool has_flag(const struct event *event, enum answer_flag flag)
 {
     struct span flags = event_text(event, FIELD_FLAGS);
     while (flags.size > 0) {
-        if (span_is(span_cut(&flags, ' '), flag)) {
+        if (span_is(span_cut(&flags, ' '), answer_flag_text(flag))) {
             return true;
         }
     }
@@ -90,7 +90,7 @@ static bool may_have_forgotten(const struct job *before, const struct event *eve
     /* It may have ended right after it was handed off, so its age is counted from there. */
     bool is_past =
         retention_ms > 0 && context->deadline_ms - before->core.handed_off_ms > retention_ms;
-    return has_flag(event, "expired") || facts.is_volatile || is_past;
+    return has_flag(event, ANSWER_FLAG_EXPIRED) || facts.is_volatile || is_past;
 }
 
 static struct ruling *judge_not_found(const struct job *before, const struct event *event,

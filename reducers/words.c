@@ -17,6 +17,7 @@ static const char *const reason_texts[REASON_COUNT] = {REASONS(X)};
 static const char *const effect_kinds[EFFECT_KIND_COUNT] = {EFFECT_KINDS(X)};
 static const char *const effect_outcomes[EFFECT_OUTCOME_COUNT] = {EFFECT_OUTCOMES(X)};
 static const char *const answer_verdicts[ANSWER_VERDICT_COUNT] = {ANSWER_VERDICTS(X)};
+static const char *const answer_flags[ANSWER_FLAG_COUNT] = {ANSWER_FLAGS(X)};
 static const char *const actions[ACTION_COUNT] = {ACTIONS(X)};
 #undef X
 
@@ -69,6 +70,12 @@ const char *answer_verdict_text(enum answer_verdict verdict)
 enum answer_verdict answer_verdict_named(struct span text)
 {
     return (enum answer_verdict)word_named(answer_verdicts, ANSWER_VERDICT_COUNT, text);
+}
+
+const char *answer_flag_text(enum answer_flag flag)
+{
+    CHECK(flag < ANSWER_FLAG_COUNT);
+    return answer_flags[flag];
 }
 
 const char *action_text(enum action action)

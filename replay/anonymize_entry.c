@@ -38,7 +38,7 @@ static const char *const words[EVENT_FIELD_COUNT] = {
     [FIELD_ORIGIN] = "file operator",
     [FIELD_VERDICT] = ANSWER_VERDICTS(X),
     [FIELD_OUTCOME] = EFFECT_OUTCOMES(X),
-    [FIELD_FLAGS] = "expired partial result_lost lagging",
+    [FIELD_FLAGS] = ANSWER_FLAGS(X),
     [FIELD_CAPABILITIES] = "status cancel result",
     [FIELD_BREAKER] = "closed open half_open",
     /* Of a job, then of a worker, as queues have them. */
