@@ -28,8 +28,8 @@ static void help_more(void)
     for (const struct audit_table *table = audit_tables; table->name != NULL; table++) {
         printf(" %s", table->name);
     }
-    printf("\nPLACE: a time (2026-11-23T11:58:41.123, UTC), Unix ms (@1700000000000), a stream id\n"
-           "(1700000000000-0) or an ordinal (#17).\n");
+    putchar('\n');
+    place_help();
 }
 
 const struct verb verb_audit_export = {

@@ -30,9 +30,10 @@ static enum status prune(const struct options *options);
 
 static void help_more(void)
 {
-    printf("\nPLACE: a time (2026-11-23T11:58:41.123, UTC), Unix ms (@1700000000000), a stream id\n"
-           "(1700000000000-0) or an ordinal (#17). What a restart may need stays: rows behind the\n"
-           "older of the two snapshots, and from the first effect without an outcome on.\n");
+    place_help();
+    printf(
+        "What a restart may need stays: rows behind the older of the two snapshots, and from the\n"
+        "first effect without an outcome on.\n");
 }
 
 const struct verb verb_audit_prune = {

@@ -46,6 +46,7 @@ const struct verb verb_capture_cut = {
     .options = rules,
     .option_count = sizeof(rules) / sizeof(rules[0]),
     .run = cut_verb,
+    .help_more = place_help,
 };
 
 /* What the command line asks for, and what came of it; texts are borrowed. */

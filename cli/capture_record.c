@@ -57,6 +57,7 @@ const struct verb verb_capture_record = {
     .options = rules,
     .option_count = sizeof(rules) / sizeof(rules[0]),
     .run = record_verb,
+    .help_more = place_help,
 };
 
 /* What the command line asks for, and how far it came; texts are borrowed. */

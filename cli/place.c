@@ -96,15 +96,12 @@ bool options_place(const struct verb *verb, const struct options *options, uint3
     if (text == NULL || place_read(span_of(text), out)) {
         return true;
     }
-    fprintf(stderr,
-            "salvor %s: %s \"%s\": allowed: a time (2026-11-23T11:58:41.123, UTC), Unix ms "
-            "(@1700000000000), a stream id (1700000000000-0) or an ordinal (#17)\n",
-            verb->name, verb->options[option].name, text);
+    fprintf(stderr, "salvor %s: %s \"%s\": allowed: " PLACE_FORMS(" ") "\n", verb->name,
+            verb->options[option].name, text);
     return false;
 }
 
 void place_help(void)
 {
-    printf("\nPLACE: a time (2026-11-23T11:58:41.123, UTC; or the day alone), Unix ms "
-           "(@1700000000000),\na stream id (1700000000000-0) or an ordinal (#17).\n");
+    printf("\nPLACE: " PLACE_FORMS("\n") ".\n");
 }

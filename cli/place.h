@@ -6,6 +6,11 @@
 #include "cli/verb.h"
 #include "replay/place.h"
 
+/* What a PLACE may be, as help (with a line's end for `gap`) and errors (a blank) say it. */
+#define PLACE_FORMS(gap)                                                                     \
+    "a time (2026-11-23T11:58:41.123, UTC; or the day alone), Unix ms (@1700000000000)," gap \
+    "a stream id (1700000000000-0) or an ordinal (#17)"
+
 /* "2026-11-23T11:58:41.123Z" (UTC; from the day alone to the ms), "@1700000000000" (Unix ms),
  * "1700000000000-0" (a stream id) or "#17" (an ordinal). */
 bool place_read(struct span text, struct place *out);
@@ -13,7 +18,7 @@ bool place_read(struct span text, struct place *out);
  * false when it is none. */
 bool options_place(const struct verb *verb, const struct options *options, uint32_t option,
                    struct place *out);
-/* What a PLACE may be, for the end of a verb's help. */
+/* Tells them at the end of a verb's help. */
 void place_help(void);
 
 #endif

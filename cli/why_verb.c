@@ -27,9 +27,7 @@ static const struct option_rule rules[] = {
                 .brief = "-c",
                 .value = "FILE",
                 .help = "without both: those in the data directory that it names (salvor.yaml)"},
-    [AT] = {.name = "--at",
-            .value = "TIME|ID|#N",
-            .help = "how the job stood then: 2026-11-23T11:58:41, @Unix-ms, a stream id, #ordinal"},
+    [AT] = {.name = "--at", .value = "PLACE", .help = "how the job stood then"},
     [COLOR] = COLOR_OPTION,
     [JSON] = {.name = "--json", .help = "print JSON: one object a partition"},
 };
@@ -45,6 +43,7 @@ const struct verb verb_why = {
     .options = rules,
     .option_count = sizeof(rules) / sizeof(rules[0]),
     .run = why_verb,
+    .help_more = place_help,
 };
 
 /* --- one partition after the other --- */
