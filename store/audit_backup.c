@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,16 +22,79 @@ static bool fail(const char *path, const char *what, struct error *error)
                      strerror(errno));
 }
 
-/* Makes an empty file where there was none. */
-static bool make_file(const char *path, struct error *error)
+static bool is_there_already(const char *path, struct error *error)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-    if (fd >= 0) {
-        close(fd);
-        return true;
+    return error_set(error, ERROR_REFUSED, "%s: is there already", path);
+}
+
+/* Takes the file's lock, which a process that is killed gives back. */
+static bool lock_file(int fd, const char *path, struct error *error)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 ||
+           (errno == EWOULDBLOCK
+                ? error_set(error, ERROR_REFUSED, "%s: another backup is writing it", path)
+                : fail(path, "cannot be locked", error));
+}
+
+/* Removes what a killed backup has left. Who holds the lock of the file that has the name may
+ * take the name away; nobody else does. */
+static bool remove_stale(const char *path, struct error *error)
+{
+    struct stat named, locked;
+    int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT || fail(path, "cannot be opened", error);
     }
-    return errno == EEXIST ? error_set(error, ERROR_REFUSED, "%s: is there already", path)
-                           : fail(path, "cannot be made", error);
+    bool is_removed = lock_file(fd, path, error);
+    if (is_removed && fstat(fd, &locked) == 0 && lstat(path, &named) == 0 &&
+        locked.st_dev == named.st_dev && locked.st_ino == named.st_ino) {
+        is_removed = unlink(path) == 0 || fail(path, "cannot be removed", error);
+    }
+    close(fd);
+    return is_removed;
+}
+
+/* Makes an empty, locked file. Result: open as long as the lock is to last; -1 on error. */
+static int make_aside(const char *path, struct error *error)
+{
+    int fd = -1;
+    if (remove_stale(path, error)) {
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+        if (fd < 0) {
+            fail(path, "cannot be made", error);
+        } else if (!lock_file(fd, path, error)) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    return fd;
+}
+
+/* Gives the copy its name, which nothing may have. */
+static bool publish(const char *aside, const char *path, struct error *error)
+{
+    if (link(aside, path) == 0) {
+        return unlink(aside) == 0 || fail(aside, "cannot be removed", error);
+    }
+    if (errno == EEXIST) {
+        return is_there_already(path, error);
+    }
+    if (errno != EPERM && errno != EOPNOTSUPP) {
+        return fail(path, "cannot be named", error);
+    }
+    /* A file system without links: the name is taken by an empty file first. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    if (fd < 0) {
+        return errno == EEXIST ? is_there_already(path, error)
+                               : fail(path, "cannot be named", error);
+    }
+    close(fd);
+    if (rename(aside, path) != 0) {
+        fail(path, "cannot be named", error);
+        unlink(path);
+        return false;
+    }
+    return true;
 }
 
 static bool sync_path(const char *path, struct error *error)
@@ -83,8 +147,7 @@ static bool write_copy(struct audit *audit, const char *aside, const char *path,
 {
     return database_copy(audit->database, aside, each, payload, error) &&
            verify_copy(aside, out, error) && sync_path(aside, error) &&
-           (rename(aside, path) == 0 || fail(path, "cannot be named", error)) &&
-           sync_directory_of(path, error);
+           publish(aside, path, error) && sync_directory_of(path, error);
 }
 
 bool audit_backup(struct audit *audit, const char *path, database_copy_fn each, void *payload,
@@ -96,17 +159,18 @@ bool audit_backup(struct audit *audit, const char *path, database_copy_fn each, 
     if (size < 0 || (size_t)size >= sizeof(aside)) {
         return error_set(error, ERROR_USAGE, "the path is too long");
     }
-    /* The name is taken first, so that nobody else's file is ever replaced. */
-    if (!make_file(path, error)) {
+    struct stat status;
+    if (lstat(path, &status) == 0) {
+        return is_there_already(path, error);
+    }
+    int lock = make_aside(aside, error);
+    if (lock < 0) {
         return false;
     }
-    bool is_made = make_file(aside, error);
-    bool is_done = is_made && write_copy(audit, aside, path, each, payload, out, error);
+    bool is_done = write_copy(audit, aside, path, each, payload, out, error);
     if (!is_done) {
-        if (is_made) {
-            unlink(aside);
-        }
-        unlink(path);
+        unlink(aside);
     }
+    close(lock);
     return is_done;
 }

@@ -15,7 +15,8 @@ struct audit_backup {
 
 /* Makes the file `path`, which must not exist yet, without write-ahead logging; it is verified and
  * synced before it has this name. `each` as in database_copy. A failure leaves nothing behind; a
- * process that is killed leaves an empty file and `path`.new. */
+ * process that is killed leaves `path`.new, which the next one removes unless somebody is writing
+ * it (ERROR_REFUSED). */
 __attribute__((warn_unused_result)) bool audit_backup(struct audit *audit, const char *path,
                                                       database_copy_fn each, void *payload,
                                                       struct audit_backup *out,

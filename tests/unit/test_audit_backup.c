@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Copies of an audit: of one moment, whole, and never in place of anything. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -90,6 +92,13 @@ static void test_audit_backup__a_copy_is_of_one_moment(void **fixture)
     audit_close(restored);
 }
 
+static bool take_name(void *payload, uint64_t pages, uint64_t total)
+{
+    (void)pages, (void)total;
+    file_store(folder_path(payload, COPY_NAME), SPAN("theirs"));
+    return true;
+}
+
 static void test_audit_backup__what_is_there_is_not_replaced(void **fixture)
 {
     struct error error = {0};
@@ -103,13 +112,15 @@ static void test_audit_backup__what_is_there_is_not_replaced(void **fixture)
     assert_non_null(strstr(error.message, "is there already"));
     file_load(folder_path(*fixture, COPY_NAME), &bytes);
     assert_true(span_is(buffer_span(&bytes), "mine"));
-    /* Nor what an ended backup has left. */
+    /* Nor a name that somebody takes meanwhile. */
     assert_int_equal(unlink(folder_path(*fixture, COPY_NAME)), 0);
-    file_store(folder_path(*fixture, COPY_NAME ".new"), SPAN("half"));
-    assert_false(audit_backup(audit, folder_path(*fixture, COPY_NAME), NULL, NULL, &copy, &error));
-    assert_non_null(strstr(error.message, COPY_NAME ".new: is there already"));
-    assert_false(is_there(*fixture, COPY_NAME));
-    assert_true(is_there(*fixture, COPY_NAME ".new"));
+    assert_false(
+        audit_backup(audit, folder_path(*fixture, COPY_NAME), take_name, *fixture, &copy, &error));
+    assert_non_null(strstr(error.message, COPY_NAME ": is there already"));
+    buffer_reset(&bytes);
+    file_load(folder_path(*fixture, COPY_NAME), &bytes);
+    assert_true(span_is(buffer_span(&bytes), "theirs"));
+    assert_false(is_there(*fixture, COPY_NAME ".new"));
     assert_false(
         audit_backup(audit, folder_path(*fixture, "none/" COPY_NAME), NULL, NULL, &copy, &error));
     assert_int_equal(error.code, ERROR_IO);
@@ -149,6 +160,54 @@ static void test_audit_backup__a_failed_one_leaves_nothing(void **fixture)
     audit_close(beside.writer);
 }
 
+/* Tells that the copy is under way, and waits there for the end of the process. */
+static bool hang(void *payload, uint64_t pages, uint64_t total)
+{
+    (void)pages, (void)total;
+    const int *pipe_end = payload;
+    if (write(*pipe_end, "!", 1) == 1) {
+        pause();
+    }
+    return true;
+}
+
+static void test_audit_backup__a_killed_one_blocks_no_other(void **fixture)
+{
+    struct error error = {0};
+    struct audit_backup copy;
+    struct audit *audit = open_file(*fixture, AUDIT_WRITE);
+    audit_write_numbered(audit, 0, ROWS);
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct audit *reader = open_file(*fixture, AUDIT_READ);
+        bool is_done =
+            audit_backup(reader, folder_path(*fixture, COPY_NAME), hang, &ends[1], &copy, &error);
+        _exit(is_done ? 0 : 1);
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    /* Under way: it has no name yet, and nobody else may write there. */
+    assert_false(is_there(*fixture, COPY_NAME));
+    assert_true(is_there(*fixture, COPY_NAME ".new"));
+    assert_false(audit_backup(audit, folder_path(*fixture, COPY_NAME), NULL, NULL, &copy, &error));
+    assert_non_null(strstr(error.message, COPY_NAME ".new: another backup is writing it"));
+    int status;
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_false(is_there(*fixture, COPY_NAME));
+    assert_true(is_there(*fixture, COPY_NAME ".new"));
+    assert_true(audit_backup(audit, folder_path(*fixture, COPY_NAME), NULL, NULL, &copy, &error));
+    assert_int_equal(copy.rows, ROWS);
+    assert_false(is_there(*fixture, COPY_NAME ".new"));
+    close(ends[0]);
+    close(ends[1]);
+    audit_close(audit);
+}
+
 static void test_audit_backup__an_empty_audit_has_no_position(void **fixture)
 {
     struct error error = {0};
@@ -168,6 +227,7 @@ int main(void)
         TEST(test_audit_backup__a_copy_is_of_one_moment),
         TEST(test_audit_backup__what_is_there_is_not_replaced),
         TEST(test_audit_backup__a_failed_one_leaves_nothing),
+        TEST(test_audit_backup__a_killed_one_blocks_no_other),
         TEST(test_audit_backup__an_empty_audit_has_no_position),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
