@@ -20,7 +20,8 @@ struct journal_config {
     uint64_t rotate_bytes;     /* 0: any number */
     uint64_t snapshot_bytes;   /* no snapshot of a larger state; 0: what a capture takes */
     /* Behind a snapshot the oldest capture files go that are too old, or while all files together
-     * are too large. What is needed from the older of the two kept snapshots on stays. */
+     * are too large or more than 50,000; unless both keys are 0. What is needed from the older of
+     * the two kept snapshots on stays. */
     uint64_t keep_ms;       /* in the stream's time; 0: for ever */
     uint64_t keep_bytes;    /* 0: any number */
     uint64_t audit_keep_ms; /* rows of the audit that are older, in the stream's time, are pruned,

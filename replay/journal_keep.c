@@ -7,6 +7,10 @@
 #include "replay/journal_parts.h"
 #include "store/audit_prune.h"
 
+/* Each file is looked at behind each snapshot. A week with the default settings makes a thousand.
+ */
+#define FILES_MAX 50000
+
 /* The ids of the stream give order and may be made by anybody: one far ahead must not make
  * everything old. So the time is the earlier one of the last id's and the last tick's, which the
  * leader alone appends; without a tick nothing is old. */
@@ -17,24 +21,29 @@ static uint64_t stream_ms(const struct state *state)
                                                            : summary.last_tick_wall_ms;
 }
 
-static void tell_removed(void *payload, const char *name, uint64_t bytes, bool is_old)
+static void tell_removed(void *payload, const char *name, uint64_t bytes,
+                         enum capture_excess excess)
 {
+    static const char *const keys[] = {
+        [CAPTURE_TOO_OLD] = "capture.keep_ms",
+        [CAPTURE_TOO_LARGE] = "capture.keep_bytes",
+        [CAPTURE_TOO_MANY] = "capture.rotate_ms or capture.rotate_bytes: too many files",
+    };
     const struct journal *journal = payload;
     log_fact(LOG_INFO, "capture_removed", "partition", log_number(journal->config.partition),
-             "file", name, "bytes", log_number(bytes), "key",
-             is_old ? "capture.keep_ms" : "capture.keep_bytes", NULL);
+             "file", name, "bytes", log_number(bytes), "key", keys[excess], NULL);
 }
 
 void journal_remove_old(struct journal *journal, const struct state *state)
 {
     const struct journal_config *config = &journal->config;
     uint64_t now_ms = stream_ms(state);
-    struct capture_keep keep = {.bytes = config->keep_bytes};
+    struct capture_keep keep = {.bytes = config->keep_bytes, .files = FILES_MAX};
     struct error error = {0};
     if (config->keep_ms > 0 && now_ms > config->keep_ms) {
         keep.before_ms = now_ms - config->keep_ms;
     }
-    if (keep.bytes == 0 && keep.before_ms == 0) {
+    if (config->keep_bytes == 0 && config->keep_ms == 0) {
         return;
     }
     if (!audit_older_snapshot(journal->audit, &keep.ordinal, &error) ||

@@ -35,7 +35,8 @@ struct capture_writer;
  * ERROR_REFUSED. The caller owns the result; NULL on error. */
 struct capture_writer *capture_create(const char *directory, const struct capture_header *header,
                                       struct error *error);
-/* Opens the newest file of DIR for appending: cuts a torn tail, after checking every frame. NULL
+/* Opens the newest file of DIR for appending: cuts a torn tail, after checking every frame,
+ * and removes what a crash left of files that were being made. NULL
  * with error.code NONE when there is no file. `*ordinal`, `*position`: behind its last entry. What
  * earlier files hold is not looked at: reading them is. */
 struct capture_writer *capture_resume(const char *directory, uint64_t *ordinal,
@@ -61,11 +62,15 @@ struct capture_keep {
     uint64_t ordinal;   /* the entries behind it stay */
     uint64_t before_ms; /* a file whose ids all lie before it is too old; 0: none is */
     uint64_t bytes;     /* that all files together may have; 0: any number */
+    uint64_t files;     /* so many at most; 0: any number */
 };
-typedef void (*capture_removed_fn)(void *payload, const char *name, uint64_t bytes, bool is_old);
-/* Removes whole files that are too old or too many, the oldest first, each one for good before the
- * next, so that what is left is contiguous whenever the machine stops; `tell` hears of each. False:
- * one could not be looked at or removed, and it and all behind it are still there. */
+enum capture_excess { CAPTURE_WITHIN, CAPTURE_TOO_OLD, CAPTURE_TOO_LARGE, CAPTURE_TOO_MANY };
+typedef void (*capture_removed_fn)(void *payload, const char *name, uint64_t bytes,
+                                   enum capture_excess excess);
+/* Removes whole files that are too old, too large together or too many, the oldest first, each one
+ * for good before the next, so that what is left is contiguous whenever the machine stops; `tell`
+ * hears of each. False: one could not be looked at or removed, and it and all behind it are still
+ * there. */
 __attribute__((warn_unused_result)) bool capture_remove_old(const char *directory,
                                                             const struct capture_keep *keep,
                                                             capture_removed_fn tell, void *payload,

@@ -74,11 +74,24 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool is_capture_name(const char *name)
+static bool is_capture_name(const char *name, const char *suffix)
 {
-    size_t size = strlen(name), suffix_size = sizeof(CAPTURE_SUFFIX) - 1;
-    return name[0] != '.' && size > suffix_size &&
-           strcmp(name + size - suffix_size, CAPTURE_SUFFIX) == 0;
+    size_t size = strlen(name), suffix_size = strlen(suffix);
+    return name[0] != '.' && size > suffix_size && strcmp(name + size - suffix_size, suffix) == 0;
+}
+
+void capture_files_remove_unfinished(const char *directory)
+{
+    DIR *listing = opendir(directory);
+    if (listing == NULL) {
+        return;
+    }
+    for (struct dirent *item; (item = readdir(listing)) != NULL;) {
+        if (is_capture_name(item->d_name, CAPTURE_SUFFIX UNFINISHED_SUFFIX)) {
+            unlinkat(dirfd(listing), item->d_name, 0);
+        }
+    }
+    closedir(listing);
 }
 
 bool capture_files_list(const char *directory, struct capture_files *out, struct error *error)
@@ -88,25 +101,17 @@ bool capture_files_list(const char *directory, struct capture_files *out, struct
         return errno == ENOENT ||
                error_set(error, ERROR_IO, "%s: cannot be listed: %s", directory, strerror(errno));
     }
-    bool is_listed = true;
     errno = 0;
-    for (struct dirent *item; is_listed && (item = readdir(listing)) != NULL; errno = 0) {
-        if (!is_capture_name(item->d_name)) {
-            continue;
-        }
-        if (out->count == CAPTURE_FILES_MAX) {
-            is_listed = error_set(error, ERROR_REFUSED, "%s: more than %d capture files", directory,
-                                  CAPTURE_FILES_MAX);
+    for (struct dirent *item; (item = readdir(listing)) != NULL; errno = 0) {
+        if (!is_capture_name(item->d_name, CAPTURE_SUFFIX)) {
             continue;
         }
         char *path = capture_path_join(directory, item->d_name);
         capture_files_add(out, path);
         mem_free(path);
     }
-    if (is_listed && errno != 0) {
-        is_listed =
-            error_set(error, ERROR_IO, "%s: cannot be listed: %s", directory, strerror(errno));
-    }
+    bool is_listed = errno == 0 || error_set(error, ERROR_IO, "%s: cannot be listed: %s", directory,
+                                             strerror(errno));
     closedir(listing);
     if (out->count > 0) {
         qsort(out->paths, out->count, sizeof(*out->paths), compare_paths);

@@ -8,7 +8,7 @@
 #include "base/error.h"
 
 #define CAPTURE_SUFFIX    ".capture"
-#define CAPTURE_FILES_MAX 100000
+#define UNFINISHED_SUFFIX ".new" /* behind that: a file whose header is being written */
 
 /* The capture files of a directory in the order of their names; zero-initialise with {0}. */
 struct capture_files {
@@ -18,6 +18,9 @@ struct capture_files {
 
 /* A directory that does not exist holds no files. */
 bool capture_files_list(const char *directory, struct capture_files *out, struct error *error);
+/* Removes what a crash has left of files whose headers were being written: up to a snapshot's size
+ * each, and nothing reads them. One that stays does no harm. */
+void capture_files_remove_unfinished(const char *directory);
 void capture_files_add(struct capture_files *files, const char *path);
 /* Forgets the first `count`. */
 void capture_files_drop(struct capture_files *files, size_t count);

@@ -24,6 +24,20 @@ static bool remove_file(const char *directory, const char *path, struct error *e
     return true;
 }
 
+/* Of the oldest of so many files, whose follower begins with this frame. */
+static enum capture_excess excess_of(const struct capture_keep *keep,
+                                     const struct capture_frame *follower, uint64_t bytes,
+                                     uint64_t files)
+{
+    if (follower->first_ms < keep->before_ms) {
+        return CAPTURE_TOO_OLD;
+    }
+    if (keep->bytes > 0 && bytes > keep->bytes) {
+        return CAPTURE_TOO_LARGE;
+    }
+    return keep->files > 0 && files > keep->files ? CAPTURE_TOO_MANY : CAPTURE_WITHIN;
+}
+
 /* Where a file ends its follower begins, whose frame 0 tells ordinal and time of that. */
 static bool remove_oldest(struct capture_reader *reader, const char *directory,
                           const struct capture_keep *keep, capture_removed_fn tell, void *payload,
@@ -38,9 +52,8 @@ static bool remove_oldest(struct capture_reader *reader, const char *directory,
         if (!capture_reader_look_at(reader, index + 1, error)) {
             return false;
         }
-        bool is_old = reader->frame.first_ms < keep->before_ms;
-        bool is_much = keep->bytes > 0 && total > keep->bytes;
-        if (reader->frame.ordinal > keep->ordinal || (!is_old && !is_much)) {
+        enum capture_excess excess = excess_of(keep, &reader->frame, total, files->count - index);
+        if (reader->frame.ordinal > keep->ordinal || excess == CAPTURE_WITHIN) {
             return true;
         }
         const char *path = files->paths[index];
@@ -49,7 +62,7 @@ static bool remove_oldest(struct capture_reader *reader, const char *directory,
             return false;
         }
         total -= size;
-        tell(payload, capture_file_name(path), size, is_old);
+        tell(payload, capture_file_name(path), size, excess);
     }
     return true;
 }

@@ -19,7 +19,6 @@
 #define COMPRESSION_LEVEL 1
 #define NAME_SIZE_MAX     32 /* 20 digits, the suffix, the 0 */
 #define VARINT_SIZE_MAX   10
-#define UNFINISHED_SUFFIX ".new"
 
 _Static_assert(CAPTURE_ENTRY_MAX + 3 * VARINT_SIZE_MAX <= CAPTURE_FRAME_RAW_MAX,
                "any entry fits into a frame of its own");
@@ -220,6 +219,7 @@ struct capture_writer *capture_resume(const char *directory, uint64_t *ordinal,
 {
     struct capture_writer *writer = NULL;
     struct capture_files files = {0};
+    capture_files_remove_unfinished(directory);
     if (!capture_files_list(directory, &files, error)) {
         goto free_files;
     }

@@ -18,17 +18,18 @@
 #define SIZE  100 /* entries a file, one a ms: entry n has the ms n */
 
 struct told {
-    uint32_t count, old;
+    uint32_t count, old, many;
     uint64_t bytes;
     char last[40];
 };
 
-static void tell(void *payload, const char *name, uint64_t bytes, bool is_old)
+static void tell(void *payload, const char *name, uint64_t bytes, enum capture_excess excess)
 {
     struct told *told = payload;
     assert_true(strcmp(name, told->last) > 0);
     told->count++;
-    told->old += is_old;
+    told->old += excess == CAPTURE_TOO_OLD;
+    told->many += excess == CAPTURE_TOO_MANY;
     told->bytes += bytes;
     snprintf(told->last, sizeof(told->last), "%s", name);
 }
@@ -129,6 +130,34 @@ static void test_capture_keep__the_oldest_go_while_all_are_too_large(void **fixt
     rest_of(*fixture, 4);
 }
 
+static void test_capture_keep__the_oldest_go_while_they_are_too_many(void **fixture)
+{
+    struct capture_keep few = {.ordinal = UINT64_MAX, .files = FILES};
+    assert_int_equal(keep(*fixture, few).count, 0);
+    few.files = FILES - 2;
+    struct told told = keep(*fixture, few);
+    assert_int_equal(told.count, 2);
+    assert_int_equal(told.many, 2);
+    rest_of(*fixture, 2);
+}
+
+static void test_capture_keep__a_start_removes_what_a_crash_left_unfinished(void **fixture)
+{
+    struct error error = {0};
+    uint64_t ordinal;
+    struct stream_id position;
+    const char *names[] = {"0000000000000099.capture.new", "notes.new"};
+    for (size_t i = 0; i < 2; i++) {
+        file_store(folder_path(*fixture, names[i]), SPAN("half a header"));
+    }
+    struct capture_writer *writer = capture_resume(*fixture, &ordinal, &position, &error);
+    assert_non_null(writer);
+    capture_close(writer);
+    assert_int_equal(access(folder_path(*fixture, names[0]), F_OK), -1);
+    assert_int_equal(access(folder_path(*fixture, names[1]), F_OK), 0);
+    rest_of(*fixture, 0);
+}
+
 static void test_capture_keep__what_is_needed_stays(void **fixture)
 {
     struct capture_keep all = {.before_ms = UINT64_MAX, .bytes = 1};
@@ -179,6 +208,8 @@ int main(void)
         TEST(test_capture_keep__without_limits_everything_stays),
         TEST(test_capture_keep__a_file_is_old_when_all_of_it_is),
         TEST(test_capture_keep__the_oldest_go_while_all_are_too_large),
+        TEST(test_capture_keep__the_oldest_go_while_they_are_too_many),
+        TEST(test_capture_keep__a_start_removes_what_a_crash_left_unfinished),
         TEST(test_capture_keep__what_is_needed_stays),
         TEST(test_capture_keep__what_cannot_be_removed_ends_it),
     };
