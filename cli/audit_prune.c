@@ -171,18 +171,6 @@ static bool begin(struct work *work, const struct audit_prune_place *before, str
     return is_begun;
 }
 
-/* A file that is not there, or no audit database, must not become one. */
-static struct audit *open_existing(const char *path, struct error *error)
-{
-    struct audit *reader = audit_open(path, AUDIT_READ, AUDIT_ANY_PARTITION, error);
-    if (reader == NULL) {
-        return NULL;
-    }
-    struct audit *writer = audit_open(path, AUDIT_WRITE, AUDIT_ANY_PARTITION, error);
-    audit_close(reader);
-    return writer;
-}
-
 static enum status prune(const struct options *options)
 {
     struct place place;
@@ -195,7 +183,8 @@ static enum status prune(const struct options *options)
     }
     struct audit_prune_place before = place_before(&place, options->value[BEFORE]);
     struct error error = {0};
-    struct work work = {.audit = open_existing(options->arguments[0], &error)};
+    struct work work = {
+        .audit = audit_open(options->arguments[0], AUDIT_PRUNE, AUDIT_ANY_PARTITION, &error)};
     if (work.audit == NULL) {
         return verb_fail(&verb_audit_prune, &error);
     }

@@ -50,17 +50,21 @@ static bool settle_origin(struct audit *audit, uint32_t partition, struct error 
 struct audit *audit_open(const char *path, enum audit_mode mode, uint32_t partition,
                          struct error *error)
 {
-    CHECK(mode == AUDIT_WRITE || mode == AUDIT_READ);
-    bool is_writer = mode == AUDIT_WRITE;
+    static const enum database_mode modes[] = {
+        [AUDIT_WRITE] = DATABASE_WRITE,
+        [AUDIT_PRUNE] = DATABASE_CHANGE,
+        [AUDIT_READ] = DATABASE_READ,
+    };
+    CHECK(mode >= AUDIT_WRITE && mode <= AUDIT_READ);
     struct audit *audit = mem_zero(sizeof(*audit));
     audit->mode = mode;
-    audit->database = database_open(path, is_writer ? DATABASE_WRITE : DATABASE_READ, error);
+    audit->database = database_open(path, modes[mode], error);
     if (audit->database == NULL) {
         goto close_audit;
     }
-    if (!audit_schema_prepare(audit->database, is_writer, error) ||
+    if (!audit_schema_prepare(audit->database, modes[mode], error) ||
         !settle_origin(audit, partition, error) ||
-        (is_writer && !audit_prepare_statements(audit, error))) {
+        (mode != AUDIT_READ && !audit_prepare_statements(audit, error))) {
         goto close_audit;
     }
     struct audit_position position;
@@ -136,7 +140,7 @@ static bool follow_chain(struct audit *audit, struct error *error)
 
 bool audit_begin(struct audit *audit, struct error *error)
 {
-    CHECK(audit->mode == AUDIT_WRITE);
+    CHECK(audit->mode != AUDIT_READ);
     CHECK(!database_has_transaction(audit->database));
     if (!database_run(audit->database, "BEGIN IMMEDIATE", error)) {
         return false;

@@ -21,13 +21,14 @@ struct audit_position {
     struct sha256 audit_head;   /* hash of the last decision, or the genesis */
 };
 
-enum audit_mode { AUDIT_WRITE = 1, AUDIT_READ };
+enum audit_mode { AUDIT_WRITE = 1, AUDIT_PRUNE, AUDIT_READ };
 
-/* For a reader that takes whatever partition the file holds. */
+/* For a reader or a prune that takes whatever partition the file holds. */
 #define AUDIT_ANY_PARTITION UINT32_MAX
 
 /* AUDIT_WRITE creates or migrates the file: WAL, synchronous=FULL, extended result codes. One
- * process folds into it; another one may prune beside it (audit_prune.h). AUDIT_READ never changes
+ * process folds into it; another one may prune beside it (audit_prune.h) with AUDIT_PRUNE,
+ * which neither creates nor migrates. AUDIT_READ never changes
  * it, and works beside a writer. NULL on error: ERROR_REFUSED for a file that is no audit database,
  * is of a newer schema or holds another partition. A connection is used by one thread at a time. */
 struct audit *audit_open(const char *path, enum audit_mode mode, uint32_t partition,

@@ -71,20 +71,22 @@ static bool check_version(struct database *database, uint64_t *version, struct e
     return true;
 }
 
-bool audit_schema_prepare(struct database *database, bool may_change, struct error *error)
+bool audit_schema_prepare(struct database *database, enum database_mode mode, struct error *error)
 {
     uint64_t version;
     if (!database_run(database, common_settings, error) ||
         !check_version(database, &version, error)) {
         return false;
     }
-    if (!may_change) {
-        return version == SCHEMA_VERSION ||
-               error_set(
-                   error, ERROR_REFUSED,
-                   "%s: schema version %llu is older than %llu: the writing process migrates it",
-                   database_name(database), (unsigned long long)version,
-                   (unsigned long long)SCHEMA_VERSION);
+    if (mode != DATABASE_WRITE) {
+        if (version == SCHEMA_VERSION) {
+            return mode == DATABASE_READ || database_run(database, writer_settings, error);
+        }
+        return error_set(
+            error, ERROR_REFUSED,
+            "%s: schema version %llu is older than %llu: the writing process migrates it",
+            database_name(database), (unsigned long long)version,
+            (unsigned long long)SCHEMA_VERSION);
     }
     return (version > 0 || database_run(database, creation_settings, error)) &&
            database_run(database, writer_settings, error) && database_use_wal(database, error) &&

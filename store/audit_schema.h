@@ -7,9 +7,9 @@
 
 #define AUDIT_APPLICATION_ID 0x53414c56 /* 'SALV' */
 
-/* Makes sure that the file is an audit database of the present version. With `may_change` an empty
- * file becomes one and an older one is migrated, in one transaction; a foreign or newer file is
- * refused before anything is written to it. */
-bool audit_schema_prepare(struct database *database, bool may_change, struct error *error);
+/* Makes sure that the file is an audit database of the present version. With DATABASE_WRITE an
+ * empty file becomes one and an older one is migrated, in one transaction; a foreign or newer file
+ * is refused before anything is written to it. */
+bool audit_schema_prepare(struct database *database, enum database_mode mode, struct error *error);
 
 #endif

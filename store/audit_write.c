@@ -53,7 +53,7 @@ bool audit_prepare_statements(struct audit *audit, struct error *error)
 
 struct statement *audit_statement(struct audit *audit, enum audit_statement which)
 {
-    CHECK(audit->mode == AUDIT_WRITE);
+    CHECK(audit->mode != AUDIT_READ);
     CHECK(database_has_transaction(audit->database));
     return audit->statements[which];
 }

@@ -97,9 +97,13 @@ struct database *database_open(const char *path, enum database_mode mode, struct
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
     database->name = memcpy(mem_zero(strlen(name) + 1), name, strlen(name));
-    int flags =
-        mode == DATABASE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-    int result = sqlite3_open_v2(path, &database->handle, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    static const int flags_of[] = {
+        [DATABASE_WRITE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+        [DATABASE_CHANGE] = SQLITE_OPEN_READWRITE,
+        [DATABASE_READ] = SQLITE_OPEN_READONLY,
+    };
+    int result =
+        sqlite3_open_v2(path, &database->handle, flags_of[mode] | SQLITE_OPEN_NOMUTEX, NULL);
     CHECK(database->handle != NULL);
     if (result == SQLITE_OK) {
         sqlite3_busy_timeout(database->handle, BUSY_TIMEOUT_MS);

@@ -11,10 +11,11 @@
 struct database;
 struct statement;
 
-enum database_mode { DATABASE_WRITE = 1, DATABASE_READ };
+enum database_mode { DATABASE_WRITE = 1, DATABASE_CHANGE, DATABASE_READ };
 
-/* Opens the file; DATABASE_WRITE creates it. Nothing is written yet. DATABASE_READ also opens a
- * file that was cleanly closed in a directory where nothing may be created. NULL on error. */
+/* Opens the file; DATABASE_WRITE creates it, DATABASE_CHANGE writes to one that is there. Nothing
+ * is written yet. DATABASE_READ also opens a file that was cleanly closed in a directory where
+ * nothing may be created. NULL on error. */
 struct database *database_open(const char *path, enum database_mode mode, struct error *error);
 /* Every statement must have been finished. Accepts NULL. */
 void database_close(struct database *database);

@@ -303,16 +303,25 @@ static void test_audit_faults__another_partition_is_refused(void **fixture)
     assert_string_equal(error.message, FILE_NAME ": holds partition 3, not 4");
 }
 
-static void test_audit_faults__a_reader_makes_no_file(void **fixture)
+static void test_audit_faults__a_reader_and_a_prune_make_no_file(void **fixture)
 {
-    struct error error = {0};
-    assert_null(audit_open(folder_path(*fixture, FILE_NAME), AUDIT_READ, 3, &error));
-    assert_int_equal(error.code, ERROR_IO);
-    assert_int_equal(access(folder_path(*fixture, FILE_NAME), F_OK), -1);
-    file_store(folder_path(*fixture, FILE_NAME), SPAN_NONE);
-    assert_null(audit_open(folder_path(*fixture, FILE_NAME), AUDIT_READ, 3, &error));
-    assert_int_equal(error.code, ERROR_REFUSED);
-    assert_non_null(strstr(error.message, "older than 1"));
+    const char *path = folder_path(*fixture, FILE_NAME);
+    for (enum audit_mode mode = AUDIT_PRUNE; mode <= AUDIT_READ; mode++) {
+        struct error error = {0};
+        assert_null(audit_open(path, mode, 3, &error));
+        assert_int_equal(error.code, ERROR_IO);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    file_store(path, SPAN_NONE);
+    for (enum audit_mode mode = AUDIT_PRUNE; mode <= AUDIT_READ; mode++) {
+        struct stat status;
+        struct error error = {0};
+        assert_null(audit_open(path, mode, 3, &error));
+        assert_int_equal(error.code, ERROR_REFUSED);
+        assert_non_null(strstr(error.message, "older than 1"));
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_size, 0);
+    }
 }
 
 /* A crash between the schema and its commit leaves an empty file: the next start makes it whole. */
@@ -367,7 +376,7 @@ int main(int argc, char **argv)
         TEST(test_audit_faults__files_of_others_are_refused_and_left_alone),
         TEST(test_audit_faults__a_newer_schema_is_refused),
         TEST(test_audit_faults__another_partition_is_refused),
-        TEST(test_audit_faults__a_reader_makes_no_file),
+        TEST(test_audit_faults__a_reader_and_a_prune_make_no_file),
         TEST(test_audit_faults__a_half_made_file_is_made_whole),
         TEST(test_audit_faults__a_second_writer_is_kept_out),
     };

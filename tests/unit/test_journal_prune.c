@@ -188,7 +188,7 @@ static void test_journal_prune__another_process_prunes_between_two_batches(void 
     begin_life(place, 0);
     fold(place, 120);
     settle_all(place);
-    struct audit *pruner = audit_open(place->audit, AUDIT_WRITE, AUDIT_ANY_PARTITION, &error);
+    struct audit *pruner = audit_open(place->audit, AUDIT_PRUNE, AUDIT_ANY_PARTITION, &error);
     assert_true(audit_prune_begin(pruner, &before, &plan, &error));
     assert_true(plan.rows > 0);
     fold(place, 160);
