@@ -47,10 +47,11 @@ static void help_more(void)
 {
     printf(
         "\nIds of jobs, workers, machines, workflows, claims, tags, jobs at services, owners,\n"
-        "operators and producers get other names. Service names, times, numbers, policies and\n"
-        "the protocol's own words stay. Results, errors, reasons, urls, traces and every other\n"
-        "text are dropped. The original and what was written are folded side by side before DIR\n"
-        "gets its name. Every id is kept in memory: about 300 bytes each.\n"
+        "operators and producers get other names, and so do services whose names are not made of\n"
+        "a-z, 0-9, _ and -. Times, numbers, policies and the protocol's own words stay.\n"
+        "Results, errors, reasons, urls, traces and every other text are dropped. The original\n"
+        "and what was written are folded side by side before DIR gets its name. Every id is\n"
+        "kept in memory: about 300 bytes each.\n"
         "Keep the key to yourself: who has it can tell whether an id is in the capture.\n");
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,10 +17,11 @@
 #include "replay/anonymize_parts.h"
 #include "replay/capture_source.h"
 #include "store/capture.h"
+#include "store/capture_files.h"
 
 #define STEP_ENTRIES 1000
 #define FLUSH_SIZE   ((size_t)1 << 20)
-#define ASIDE_SUFFIX ".unproved"
+#define ASIDE_SUFFIX ".XXXXXX" /* for mkdtemp: nobody else has written there */
 
 bool anonymize_goes_on(const struct anonymize_config *config, uint64_t passed, struct error *error)
 {
@@ -65,8 +67,8 @@ static void remove_folder(const char *path)
     rmdir(path);
 }
 
-/* Result: "OUT.unproved", without the slashes at OUT's end; given back with mem_free. */
-static char *aside_of(const char *out)
+/* Makes a folder beside OUT. Result: its path, given back with mem_free; NULL on error. */
+static char *make_aside(const char *out, struct error *error)
 {
     size_t size = strlen(out);
     while (size > 1 && out[size - 1] == '/') {
@@ -75,7 +77,41 @@ static char *aside_of(const char *out)
     char *aside = mem_zero(size + sizeof ASIDE_SUFFIX);
     memcpy(aside, out, size);
     memcpy(aside + size, ASIDE_SUFFIX, sizeof ASIDE_SUFFIX);
+    if (mkdtemp(aside) == NULL) {
+        error_set(error, ERROR_IO, "%s: cannot be made: %s", aside, strerror(errno));
+        mem_free(aside);
+        return NULL;
+    }
     return aside;
+}
+
+/* Makes lasting what has got a name beside `path`, a folder made by make_aside. */
+static bool sync_parent(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash == NULL) {
+        return capture_directory_sync(".");
+    }
+    slash[slash == path ? 1 : 0] = '\0';
+    return capture_directory_sync(path);
+}
+
+/* Gives the folder its name, for good, and the rights of any other. `aside` is changed. */
+static bool name_folder(char *aside, const char *out, struct error *error)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    if (chmod(aside, 0755 & ~mask) != 0 || rename(aside, out) != 0) {
+        error_set(error, ERROR_IO, "%s: cannot be named: %s", out, strerror(errno));
+        remove_folder(aside);
+        return false;
+    }
+    if (!sync_parent(aside)) {
+        error_set(error, ERROR_IO, "%s: its folder cannot be synced: %s", out, strerror(errno));
+        remove_folder(out);
+        return false;
+    }
+    return true;
 }
 
 /* --- writing --- */
@@ -105,7 +141,7 @@ static struct capture_writer *begin(const struct capture_header *before, const c
     }
     if (snapshot.size > CAPTURE_SNAPSHOT_MAX) {
         error_set(error, ERROR_REFUSED, "its snapshot would be too large under other names");
-    } else {
+    } else if (anonymizer_is_fine(anonymizer, error)) {
         writer = capture_create(folder, &after, error);
     }
     buffer_fini(&snapshot);
@@ -133,7 +169,8 @@ static bool write_entries(const struct anonymize_config *config, struct capture_
             waiting = 0;
             is_fine = capture_flush(writer, error);
         }
-        is_fine = is_fine && anonymize_goes_on(config, report->entries, error);
+        is_fine = is_fine && anonymizer_is_fine(anonymizer, error) &&
+                  anonymize_goes_on(config, report->entries, error);
     }
     buffer_fini(&raw);
     report->is_torn = is_fine && next == CAPTURE_TORN;
@@ -172,17 +209,17 @@ bool anonymize_run(const struct anonymize_config *config, struct anonymize_repor
                          "%s: is there; allowed: a folder that is empty or does not exist",
                          config->out);
     }
-    char *aside = aside_of(config->out);
+    char *aside = make_aside(config->out, error);
+    if (aside == NULL) {
+        return false;
+    }
     struct pseudonyms *names = pseudonyms_open(config->key);
     *report = (struct anonymize_report){0};
-    remove_folder(aside); /* of a run that was killed */
     bool is_fine = write_capture(config, aside, names, report, error) &&
                    anonymize_prove(config, aside, names, report, error);
-    if (is_fine && rename(aside, config->out) != 0) {
-        is_fine =
-            error_set(error, ERROR_IO, "%s: cannot be named: %s", config->out, strerror(errno));
-    }
-    if (!is_fine) {
+    if (is_fine) {
+        is_fine = name_folder(aside, config->out, error);
+    } else {
         remove_folder(aside);
     }
     report->ids = pseudonyms_count(names);

@@ -9,18 +9,13 @@
 #include "reducers/policy.h"
 #include "replay/anonymize_parts.h"
 
-#define DIGEST_SIZE     64              /* a SHA-256, hexadecimal */
-#define OTHER           SPAN("other")   /* for a word that is none of the protocol */
-#define DROPPED_NUMBERS F(HASH_ORDINAL) /* told with state_hash alone */
+#define DIGEST_SIZE      64            /* a SHA-256, hexadecimal */
+#define OTHER            SPAN("other") /* for a word that is none of the protocol */
+#define SERVICE_KEPT_MAX 32
+#define DROPPED_NUMBERS  F(HASH_ORDINAL) /* told with state_hash alone */
 
 typedef struct span (*treat_fn)(struct anonymizer *anonymizer, enum event_field field,
                                 struct span text);
-
-static struct span keep(struct anonymizer *anonymizer, enum event_field field, struct span text)
-{
-    (void)anonymizer, (void)field;
-    return text;
-}
 
 static struct span change_name(struct anonymizer *anonymizer, enum event_field field,
                                struct span text)
@@ -96,33 +91,6 @@ static struct span keep_words(struct anonymizer *anonymizer, enum event_field fi
 
 /* --- texts with a form of their own --- */
 
-/* "comfyui=http://10.0.0.7:8188 openai": the names without the urls. */
-static struct span keep_names(struct anonymizer *anonymizer, enum event_field field,
-                              struct span text)
-{
-    (void)field;
-    struct buffer kept = {0};
-    while (text.size > 0) {
-        struct span service = span_cut(&text, ' ');
-        struct span name = span_cut(&service, '=');
-        bool is_url = span_holds(name, SPAN(":")) || span_holds(name, SPAN("/"));
-        if (name.size > 0 && !is_url) {
-            put_part(&kept, ' ', name);
-        }
-    }
-    return take(anonymizer, &kept);
-}
-
-/* A policy holds names of services, words and numbers; what is none is refused as before. */
-static struct span keep_policy(struct anonymizer *anonymizer, enum event_field field,
-                               struct span text)
-{
-    (void)anonymizer, (void)field;
-    struct policy policy;
-    struct span bad;
-    return policy_parse_text(text, &policy, &bad) ? text : SPAN("?");
-}
-
 static bool is_made_of(struct span text, const char *bytes)
 {
     for (size_t i = 0; i < text.size; i++) {
@@ -131,6 +99,70 @@ static bool is_made_of(struct span text, const char *bytes)
         }
     }
     return text.size > 0;
+}
+
+/* The kind of name that profiles have; a producer may have put an address or a secret there. */
+static bool is_service_kept(struct span name)
+{
+    return name.size <= SERVICE_KEPT_MAX &&
+           is_made_of(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+}
+
+static struct span keep_service(struct anonymizer *anonymizer, enum event_field field,
+                                struct span text)
+{
+    (void)field;
+    return is_service_kept(text) ? text : change_name(anonymizer, FIELD_SERVICE, text);
+}
+
+/* "comfyui=http://10.0.0.7:8188 openai": the names without the urls, as many as the field takes. */
+static struct span keep_services(struct anonymizer *anonymizer, enum event_field field,
+                                 struct span text)
+{
+    struct buffer kept = {0};
+    while (text.size > 0) {
+        struct span service = span_cut(&text, ' ');
+        struct span name = span_cut(&service, '=');
+        name = name.size > 0 ? keep_service(anonymizer, field, name) : SPAN_NONE;
+        if (name.size > 0 && kept.size + 1 + name.size <= TEXT_SIZE_MAX) {
+            put_part(&kept, ' ', name);
+        }
+    }
+    return take(anonymizer, &kept);
+}
+
+/* A policy holds names of services, words and numbers; what is none is refused as before. Under
+ * another name of a service the text would not have its hash any more, which tells of the text as
+ * it was: such a name is told to the caller, who gives up. */
+static struct span keep_policy(struct anonymizer *anonymizer, enum event_field field,
+                               struct span text)
+{
+    (void)field;
+    struct policy policy;
+    struct span bad;
+    if (!policy_parse_text(text, &policy, &bad)) {
+        return SPAN("?");
+    }
+    for (uint32_t i = 0; i < policy.service_count; i++) {
+        struct span name = {policy.services[i].name, policy.services[i].name_size};
+        if (!is_service_kept(name)) {
+            buffer_reset(&anonymizer->bad_service);
+            buffer_put_span(&anonymizer->bad_service, name);
+            return SPAN("?");
+        }
+    }
+    return text;
+}
+
+bool anonymizer_is_fine(const struct anonymizer *anonymizer, struct error *error)
+{
+    struct span name = buffer_span(&anonymizer->bad_service);
+    return name.size == 0 ||
+           error_set(
+               error, ERROR_REFUSED,
+               "a policy in it names the service \"%.*s\", which would be told; allowed: 1 to "
+               "%d of a-z, 0-9, _ and -",
+               SPAN_FORMAT(name), SERVICE_KEPT_MAX);
 }
 
 static struct span keep_digest(struct anonymizer *anonymizer, enum event_field field,
@@ -204,7 +236,7 @@ static const treat_fn treatments[EVENT_FIELD_COUNT] = {
     [FIELD_CLAIM] = change_name,    [FIELD_SERVICE_JOB] = change_name,
     [FIELD_TAG] = change_name,      [FIELD_OWNER] = change_name,
     [FIELD_WHO] = change_name,      [FIELD_ID] = change_name,
-    [FIELD_SERVICE] = keep,         [FIELD_SERVICES] = keep_names,
+    [FIELD_SERVICE] = keep_service, [FIELD_SERVICES] = keep_services,
     [FIELD_TEXT] = keep_policy,     [FIELD_HASH] = keep_digest,
     [FIELD_QUESTION] = keep_effect, [FIELD_EFFECT] = keep_effect,
     [FIELD_FOUND] = keep_found,     [FIELD_ORIGIN] = keep_word,
@@ -275,4 +307,5 @@ bool anonymize_entry(struct anonymizer *anonymizer, const struct entry *entry, s
 void anonymizer_fini(struct anonymizer *anonymizer)
 {
     arena_fini(&anonymizer->arena);
+    buffer_fini(&anonymizer->bad_service);
 }

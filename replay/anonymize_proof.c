@@ -134,9 +134,8 @@ static struct span column_renamed(struct proof *proof, enum decision_column colu
         enum decision_column column;
         enum event_field field;
     } renamed[] = {
-        {DECISION_COLUMN_JOB, FIELD_JOB},
-        {DECISION_COLUMN_WORKER, FIELD_WORKER},
-        {DECISION_COLUMN_POLICY, FIELD_HASH},
+        {DECISION_COLUMN_JOB, FIELD_JOB},         {DECISION_COLUMN_WORKER, FIELD_WORKER},
+        {DECISION_COLUMN_SERVICE, FIELD_SERVICE}, {DECISION_COLUMN_POLICY, FIELD_HASH},
         {DECISION_COLUMN_TRACE, FIELD_TRACE},
     };
     for (size_t i = 0; i < sizeof renamed / sizeof renamed[0] && text.size > 0; i++) {
@@ -179,10 +178,13 @@ static void put_target(struct proof *proof, const struct effect_change *change)
             prefix = output->decisions[i].service.size;
         }
     }
+    struct span name = {change->target.data, prefix};
     prefix++; /* the mark between */
     CHECK(change->target.size > prefix);
     struct span id = {change->target.data + prefix, change->target.size - prefix};
-    buffer_put(&proof->expected, change->target.data, prefix);
+    buffer_put_span(&proof->expected,
+                    is_asked ? anonymize_text(&proof->anonymizer, FIELD_SERVICE, name) : name);
+    buffer_put_byte(&proof->expected, (uint8_t)change->target.data[name.size]);
     buffer_put_span(&proof->expected, anonymize_text(&proof->anonymizer, field, id));
 }
 

@@ -129,6 +129,12 @@ static void settle(struct busy_stream *stream)
     }
 }
 
+/* The last is none of the policy's, and no name that profiles have. */
+static const char *service_of(uint64_t job)
+{
+    return job % 3 == 0 ? "openai" : job % 5 == 0 ? "http://secret:8188/?key" : "comfyui";
+}
+
 /* What a producer tells of one job. */
 static void tell_job(struct busy_stream *stream, uint64_t job, uint64_t worker, uint64_t attempt)
 {
@@ -138,12 +144,12 @@ static void tell_job(struct busy_stream *stream, uint64_t job, uint64_t worker, 
         add(stream,
             "job.submitted job=secret-job-%" PRIu64
             " service=%s workflow=secret-flow trace=secret-trace id=secret-id-%" PRIu64,
-            job, job % 3 == 0 ? "openai" : "comfyui", roll(stream, 40));
+            job, service_of(job), roll(stream, 40));
     } else if (way <= 2) {
         add(stream,
             "job.claimed job=secret-job-%" PRIu64 " worker=secret-worker-%" PRIu64
             " attempt=%" PRIu64 " claim=secret-claim-%" PRIu64 " service=%s",
-            job, worker, attempt, job, job % 3 == 0 ? "openai" : "comfyui");
+            job, worker, attempt, job, service_of(job));
     } else if (way <= 4) {
         add(stream,
             "job.started job=secret-job-%" PRIu64 " worker=secret-worker-%" PRIu64
@@ -155,7 +161,7 @@ static void tell_job(struct busy_stream *stream, uint64_t job, uint64_t worker, 
             " attempt=%" PRIu64 " service=%s service_job=secret-task-%" PRIu64
             " tag=secret-tag status_url=http://secret/s cancel_url=http://secret/c"
             " result_url=http://secret/r",
-            job, worker, attempt, job % 3 == 0 ? "openai" : "comfyui", job);
+            job, worker, attempt, service_of(job), job);
     } else if (way == 6) {
         add(stream,
             "job.progress job=secret-job-%" PRIu64 " worker=secret-worker-%" PRIu64

@@ -65,8 +65,12 @@ static void test_anonymize__keeps_changes_and_drops_texts_by_field(void **fixtur
         {FIELD_STATE_HASH, "cafe", ""},
         {FIELD_SERVICE, "comfyui", "comfyui"},
         {FIELD_SERVICES, "comfyui=http://10.0.0.7:8188 openai", "comfyui openai"},
-        {FIELD_SERVICES, " a=http://secret  =http://secret http://secret user:x@h b", "a b"},
-        {FIELD_SERVICES, "http://secret", ""},
+        {FIELD_SERVICE, "rest-async_2", "rest-async_2"},
+        {FIELD_SERVICE, "http://alice:hunter2@10.0.0.9:8188/?key=SECRETKEY", NULL},
+        {FIELD_SERVICE, "secret-host.corp.internal", NULL},
+        {FIELD_SERVICE, "Comfyui", NULL},
+        {FIELD_SERVICE, "abcdefghijklmnopqrstuvwxyz0123456", NULL},
+        {FIELD_SERVICES, " a=http://secret  =http://secret b", "a b"},
         {FIELD_VERDICT, "not_found", "not_found"},
         {FIELD_VERDICT, "a secret", "other"},
         {FIELD_VERDICT, "completed secret", "other"},
@@ -106,6 +110,60 @@ static void test_anonymize__keeps_changes_and_drops_texts_by_field(void **fixtur
         assert_int_equal(span_equal(raw, span_of(rows[i].text)), was_clean);
     }
     anonymizer_fini(&check);
+}
+
+/* Whatever a producer puts into any text: nothing of it is told. */
+static void test_anonymize__no_field_tells_a_secret(void **fixture)
+{
+    static const char *const secrets[] = {
+        "http://alice:Hunter2@10.0.0.9:8188/?key=Hunter2",
+        "comfyui=http://Hunter2 host.Hunter2.corp ghp_HUNTER2Hunter2",
+        "status=Hunter2\nworker=Hunter2\nclaim=Hunter2\nattempt=Hunter2\njob=Hunter2",
+        "Bearer Hunter2",
+    };
+    for (enum event_field field = 0; field < EVENT_FIELD_COUNT; field++) {
+        for (size_t i = 0; event_draft_is_text(field) && i < sizeof secrets / sizeof secrets[0];
+             i++) {
+            struct span text = anonymize_text(*fixture, field, span_of(secrets[i]));
+            assert_false(span_holds(text, SPAN("Hunter2")));
+        }
+    }
+}
+
+static void test_anonymize__a_service_has_one_name_wherever_it_stands(void **fixture)
+{
+    struct span secret = SPAN("secret.corp");
+    struct span name = anonymize_text(*fixture, FIELD_SERVICE, secret);
+    struct buffer wanted = {0}, many = {0};
+    buffer_put_text(&wanted, "comfyui ");
+    buffer_put_span(&wanted, name);
+    assert_span(anonymize_text(*fixture, FIELD_SERVICES, SPAN("comfyui=http://h secret.corp=x")),
+                buffer_span(&wanted));
+    /* Longer names than they were are no reason to lose the event. */
+    while (many.size + 2 <= TEXT_SIZE_MAX) {
+        buffer_put_text(&many, "A ");
+    }
+    struct span kept = anonymize_text(*fixture, FIELD_SERVICES, buffer_span(&many));
+    assert_in_range(kept.size, TEXT_SIZE_MAX / 2, TEXT_SIZE_MAX);
+    buffer_fini(&wanted);
+    buffer_fini(&many);
+}
+
+static void test_anonymize__a_policy_that_names_a_secret_is_refused(void **fixture)
+{
+    static const char *const texts[] = {
+        "service.alice:hunter2@10.0.0.9/SECRET.job_timeout_ms=5000\n",
+        "backoff_ms=5\nservice.a.backoff_ms=7\nservice.secret.corp.volatile=true\n",
+    };
+    struct anonymizer *anonymizer = *fixture;
+    struct error error = {0};
+    assert_true(anonymizer_is_fine(anonymizer, &error));
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        assert_span(anonymize_text(anonymizer, FIELD_TEXT, span_of(texts[i])), SPAN("?"));
+        assert_false(anonymizer_is_fine(anonymizer, &error));
+        assert_int_equal(error.code, ERROR_REFUSED);
+    }
+    assert_true(span_holds(span_of(error.message), SPAN("the service \"secret.corp\"")));
 }
 
 static void test_anonymize__keeps_of_what_was_found_what_decides(void **fixture)
@@ -259,6 +317,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
         TEST(test_anonymize__keeps_changes_and_drops_texts_by_field),
+        TEST(test_anonymize__no_field_tells_a_secret),
+        TEST(test_anonymize__a_service_has_one_name_wherever_it_stands),
+        TEST(test_anonymize__a_policy_that_names_a_secret_is_refused),
         TEST(test_anonymize__keeps_of_what_was_found_what_decides),
         TEST(test_anonymize__every_type_with_every_field_stays_an_event),
         TEST(test_anonymize__keeps_nothing_of_what_is_no_event),
