@@ -25,6 +25,8 @@ struct capture_reader {
     uint32_t entries_left;
     uint64_t previous_ms;    /* of the entry before, within the frame */
     struct stream_id passed; /* all that follows has a higher id */
+    bool has_position;       /* it is the id of the entry before `ordinal`: that was read */
+    uint64_t timeline;       /* of the file's header */
     struct error failure;    /* once reading failed, every later call fails alike */
 };
 

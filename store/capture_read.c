@@ -217,6 +217,8 @@ bool capture_reader_start(struct capture_reader *reader, size_t index, struct er
     reader->header = header;
     reader->ordinal = header.ordinal;
     reader->passed = header.position;
+    reader->timeline = header.timeline;
+    reader->has_position = true;
     return true;
 }
 
@@ -289,6 +291,20 @@ enum capture_next capture_reader_enter_next(struct capture_reader *reader, struc
                   (unsigned long long)reader->ordinal, reader->header.partition);
         return CAPTURE_ERROR;
     }
+    bool is_other = reader->has_position && stream_id_compare(header.position, reader->passed);
+    if (is_other || header.timeline < reader->timeline) {
+        error_set(error, ERROR_CORRUPT,
+                  "%s: begins behind entry %llu-%llu of timeline %llu; the file before it ended at "
+                  "%llu-%llu of timeline %llu: they are of two captures",
+                  name_of(reader), (unsigned long long)header.position.ms,
+                  (unsigned long long)header.position.seq, (unsigned long long)header.timeline,
+                  (unsigned long long)reader->passed.ms, (unsigned long long)reader->passed.seq,
+                  (unsigned long long)reader->timeline);
+        return CAPTURE_ERROR;
+    }
+    reader->timeline = header.timeline;
+    reader->passed = header.position;
+    reader->has_position = true;
     return CAPTURE_ENTRY;
 }
 
@@ -332,6 +348,7 @@ static enum capture_next read_entry(struct capture_reader *reader, struct entry 
     }
     reader->previous_ms = out->id.ms;
     reader->passed = out->id;
+    reader->has_position = true;
     reader->entries_left--;
     reader->ordinal++;
     return CAPTURE_ENTRY;

@@ -97,6 +97,7 @@ static bool skip(struct capture_reader *reader, const struct place *place, struc
         }
         reader->ordinal += reader->entries_left;
         reader->entries_left = 0;
+        reader->has_position = false;
     }
     enum capture_next next = CAPTURE_ENTRY;
     while (next == CAPTURE_ENTRY) {
@@ -109,6 +110,7 @@ static bool skip(struct capture_reader *reader, const struct place *place, struc
             }
             capture_reader_pass(reader);
             reader->ordinal += reader->frame.count;
+            reader->has_position = false;
         }
     }
     if (next == CAPTURE_ERROR) {

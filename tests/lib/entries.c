@@ -21,6 +21,14 @@ struct entry entry_numbered(uint64_t number, struct buffer *raw)
                           .raw = buffer_span(raw)};
 }
 
+struct stream_id entries_before(uint64_t first)
+{
+    struct buffer raw = {0};
+    struct stream_id id = first == 0 ? (struct stream_id){0} : entry_numbered(first - 1, &raw).id;
+    buffer_fini(&raw);
+    return id;
+}
+
 void entries_append(struct capture_writer *writer, uint64_t first, uint64_t count)
 {
     struct buffer raw = {0};

@@ -17,4 +17,7 @@ void entries_append(struct capture_writer *writer, uint64_t first, uint64_t coun
 enum capture_next entries_read(struct capture_reader *reader, uint64_t first, uint64_t *read,
                                struct error *error);
 
+/* The id of the entry before the one numbered `first`; zero for none. */
+struct stream_id entries_before(uint64_t first);
+
 #endif

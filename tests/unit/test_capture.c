@@ -59,6 +59,7 @@ static void write_file(const char *folder, uint64_t first, uint64_t count, uint6
 {
     struct capture_header header = first_header;
     header.ordinal = first;
+    header.position = entries_before(first);
     header.snapshot = first == 0 ? SPAN_NONE : SPAN("the state there");
     struct capture_writer *writer = create(folder, &header);
     for (uint64_t done = 0; done < count; done += batch) {

@@ -378,11 +378,13 @@ static void test_capture_damage__a_newer_format_is_refused(void **fixture)
 }
 
 static void write_second(const struct example *example, const char *name, uint64_t ordinal,
-                         uint32_t partition)
+                         uint32_t partition, bool is_of_other)
 {
     struct error error = {0};
     unlink(folder_path(example->folder, name));
-    struct capture_header header = {.partition = partition, .ordinal = ordinal};
+    struct capture_header header = {
+        .partition = partition, .ordinal = ordinal, .position = entries_before(ordinal)};
+    header.position.seq += is_of_other ? 1 : 0;
     header.snapshot = SPAN("state");
     struct capture_writer *writer = capture_create(example->folder, &header, &error);
     assert_non_null(writer);
@@ -401,20 +403,27 @@ static void test_capture_damage__files_that_do_not_join_are_refused(void **fixtu
     struct error error;
     uint64_t read;
     assert_int_equal(example->before[FRAMES + 1], 150);
-    write_second(example, SECOND_NAME, 150, 1);
+    write_second(example, SECOND_NAME, 150, 1, false);
     assert_int_equal(read_all(example, &read, &error), CAPTURE_END);
     assert_int_equal(read, 152);
 
-    write_second(example, SECOND_NAME, 151, 1);
+    write_second(example, SECOND_NAME, 151, 1, false);
     assert_int_equal(read_all(example, &read, &error), CAPTURE_ERROR);
     assert_non_null(strstr(error.message, "begins at ordinal 151"));
-    write_second(example, SECOND_NAME, 149, 1);
+    write_second(example, SECOND_NAME, 149, 1, false);
     assert_int_equal(read_all(example, &read, &error), CAPTURE_ERROR);
-    write_second(example, SECOND_NAME, 150, 2);
+    write_second(example, SECOND_NAME, 150, 2, false);
     assert_int_equal(read_all(example, &read, &error), CAPTURE_ERROR);
     assert_int_equal(read, 150);
 
-    write_second(example, SECOND_NAME, 150, 1);
+    /* One of another capture, that has as many entries before it. */
+    write_second(example, SECOND_NAME, 150, 1, true);
+    assert_int_equal(read_all(example, &read, &error), CAPTURE_ERROR);
+    assert_int_equal(error.code, ERROR_CORRUPT);
+    assert_non_null(strstr(error.message, "they are of two captures"));
+    assert_non_null(strstr(error.message, SECOND_NAME));
+
+    write_second(example, SECOND_NAME, 150, 1, false);
     store(example, (struct span){example->whole.data, example->whole.size - 1});
     assert_int_equal(read_all(example, &read, &error), CAPTURE_ERROR);
     assert_non_null(strstr(error.message, "incomplete, but another file follows"));
