@@ -10,6 +10,7 @@
 #include "cli/policy_text.h"
 #include "cli/progress.h"
 #include "reducers/codec.h"
+#include "replay/capture_source.h"
 #include "replay/phrase.h"
 #include "store/capture_files.h"
 #include "store/capture_format.h"
@@ -190,6 +191,15 @@ static void count_entry(struct inspection *inspection, const struct entry *entry
     inspection->entries++;
 }
 
+/* Whether a fold can begin with it; rules that are unknown here are no damage. */
+static bool begins_well(const struct inspection *inspection, struct error *error)
+{
+    struct state *state = capture_state(capture_reader_header(inspection->reader), error);
+    bool is_well = state != NULL || error->code != ERROR_CORRUPT;
+    state_destroy(state);
+    return is_well;
+}
+
 /* Reads to the end or to the damage, of which `*error` tells. */
 static void read_all(struct inspection *inspection, struct error *error)
 {
@@ -205,6 +215,9 @@ static void read_all(struct inspection *inspection, struct error *error)
     inspection->ending = next == CAPTURE_END    ? ENDING_WHOLE
                          : next == CAPTURE_TORN ? ENDING_TORN
                                                 : ENDING_DAMAGED;
+    if (next != CAPTURE_ERROR && !begins_well(inspection, error)) {
+        inspection->ending = ENDING_DAMAGED;
+    }
     struct stat status;
     if (next == CAPTURE_TORN && stat(capture_reader_stand(inspection->reader).path, &status) == 0) {
         inspection->cut_bytes =

@@ -15,6 +15,19 @@ struct capture_source capture_source_init(struct capture_reader *reader, uint32_
     };
 }
 
+/* NULL, or the first thing that the header and its snapshot tell differently. */
+static const char *find_contradiction(const struct capture_header *header,
+                                      const struct state *state)
+{
+    struct state_summary summary = state_summary(state);
+    return summary.ordinal != header->ordinal                           ? "ordinal"
+           : summary.partition != header->partition                     ? "partition"
+           : summary.timeline != header->timeline                       ? "timeline"
+           : stream_id_compare(summary.position, header->position) != 0 ? "position"
+           : !span_equal(summary.policy_text, header->policy)           ? "policy"
+                                                                        : NULL;
+}
+
 struct state *capture_state(const struct capture_header *header, struct error *error)
 {
     if (header->snapshot.size == 0) {
@@ -28,17 +41,18 @@ struct state *capture_state(const struct capture_header *header, struct error *e
     struct state *state = state_decode(header->snapshot);
     if (state == NULL) {
         error_set(error, ERROR_CORRUPT,
-                  "its snapshot at ordinal %" PRIu64
-                  " is of a version that this program cannot read",
+                  "its snapshot at ordinal %" PRIu64 " is not readable by this program",
                   header->ordinal);
         return NULL;
     }
-    uint64_t ordinal = state_summary(state).ordinal;
-    if (ordinal != header->ordinal) {
-        state_destroy(state);
+    const char *contradiction = find_contradiction(header, state);
+    if (contradiction != NULL) {
         error_set(error, ERROR_CORRUPT,
-                  "its snapshot is the state at ordinal %" PRIu64 ", it begins at ordinal %" PRIu64,
-                  ordinal, header->ordinal);
+                  "its snapshot is not the state at ordinal %" PRIu64 ": another %s",
+                  header->ordinal, contradiction);
+    }
+    if (contradiction != NULL || !loop_knows_reducers(state, error)) {
+        state_destroy(state);
         return NULL;
     }
     return state;

@@ -7,8 +7,8 @@
 #include "store/capture.h"
 
 /* Result: the state that the header tells, from zero where it has no snapshot; the caller owns it.
- * NULL with ERROR_CORRUPT when this program cannot read it, or when it is that of another ordinal.
- */
+ * NULL with ERROR_CORRUPT when that is no state that this program reads, or not the one that the
+ * header tells of; with ERROR_REFUSED when its rules are unknown: see loop_knows_reducers. */
 struct state *capture_state(const struct capture_header *header, struct error *error);
 
 struct capture_source {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "replay/anonymize_parts.h"
+#include "replay/capture_source.h"
 #include "store/capture.h"
 #include "tests/lib/busy_stream.h"
 #include "tests/lib/folder.h"
@@ -120,10 +121,8 @@ static void write_small_original(const char *folder)
 {
     struct buffer snapshot = {0}, raw = {0};
     put_snapshot(&snapshot, NULL, "secret-w0");
-    struct capture_header header = {.timeline = 1,
-                                    .ordinal = 1,
+    struct capture_header header = {.ordinal = 1,
                                     .position = {1, 0},
-                                    .policy = SPAN("effects=apply\n"),
                                     .snapshot = buffer_span(&snapshot),
                                     .audit_head = SPAN("cafe")};
     struct capture_writer *writer = create(folder, &header);
@@ -363,6 +362,34 @@ static void test_anonymize_proof__a_damaged_capture_gives_none(void **fixture)
     assert_nothing_left(scene);
 }
 
+/* A header that tells otherwise than its snapshot. */
+static void test_anonymize_proof__a_header_that_contradicts_its_state_gives_none(void **fixture)
+{
+    (void)fixture;
+    struct state *state = state_create(0);
+    struct buffer snapshot = {0};
+    struct error error = {0};
+    state_encode(state, &snapshot);
+    state_destroy(state);
+    const struct {
+        struct capture_header header;
+        const char *told;
+    } rows[] = {{{.partition = 1}, "another partition"},
+                {{.timeline = 1}, "another timeline"},
+                {{.ordinal = 1}, "another ordinal"},
+                {{.position = {1, 0}}, "another position"},
+                {{.policy = SPAN("effects=apply\n")}, "another policy"},
+                {{.snapshot = SPAN("?")}, "not readable by this program"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct capture_header header = rows[i].header;
+        header.snapshot = header.snapshot.size > 0 ? header.snapshot : buffer_span(&snapshot);
+        assert_null(capture_state(&header, &error));
+        assert_int_equal(error.code, ERROR_CORRUPT);
+        assert_true(span_holds(span_of(error.message), span_of(rows[i].told)));
+    }
+    buffer_fini(&snapshot);
+}
+
 static void test_anonymize_proof__a_torn_capture_is_taken_up_to_there(void **fixture)
 {
     struct scene *scene = *fixture;
@@ -423,7 +450,6 @@ enum forgery {
     FORGERY_MISSING,   /* the last entry */
     FORGERY_FURTHER,   /* one entry more */
     FORGERY_ID,        /* another stream id */
-    FORGERY_POLICY,    /* in the header */
     FORGERY_HEAD,      /* of the audit, in the header */
     FORGERY_SNAPSHOT,  /* with a name of its own */
     FORGERY_COUNT
@@ -485,10 +511,8 @@ static void write_small(const char *folder, struct anonymizer *anonymizer, enum 
     put_snapshot(&snapshot, is_own_name ? NULL : anonymizer,
                  is_own_name ? "worker-0123456789abcdef" : "secret-w0");
     struct capture_header header = {
-        .timeline = 1,
         .ordinal = 1,
         .position = {1, 0},
-        .policy = forgery == FORGERY_POLICY ? SPAN("effects=observe\n") : SPAN("effects=apply\n"),
         .snapshot = buffer_span(&snapshot),
         .audit_head = forgery == FORGERY_HEAD ? SPAN("cafe") : SPAN_NONE,
     };
@@ -516,7 +540,6 @@ static void test_anonymize_proof__finds_what_is_not_the_same_under_other_names(v
         [FORGERY_MISSING] = "the number of entries",
         [FORGERY_FURTHER] = "the number of entries",
         [FORGERY_ID] = "ordinal 6: id",
-        [FORGERY_POLICY] = "the capture's header",
         [FORGERY_HEAD] = "the capture's header",
         [FORGERY_SNAPSHOT] = "the state at the beginning",
     };
@@ -553,6 +576,7 @@ int main(void)
         TEST(test_anonymize_proof__the_key_alone_chooses_the_names),
         TEST(test_anonymize_proof__what_is_stopped_or_not_proved_leaves_nothing),
         TEST(test_anonymize_proof__a_damaged_capture_gives_none),
+        TEST(test_anonymize_proof__a_header_that_contradicts_its_state_gives_none),
         TEST(test_anonymize_proof__a_torn_capture_is_taken_up_to_there),
         TEST(test_anonymize_proof__takes_a_long_key_and_a_place_of_its_own),
         TEST(test_anonymize_proof__finds_what_is_not_the_same_under_other_names),

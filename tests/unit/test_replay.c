@@ -331,10 +331,11 @@ static void write_from_snapshot(uint64_t ordinal, uint64_t end, bool is_readable
     }
     memcpy(lines, story + ordinal, (end - ordinal) * sizeof(lines[0]));
     const struct capture_header header = {
-        .timeline = 1,
+        .timeline = state_summary(state).timeline,
         .ordinal = ordinal,
         .position = entry.id,
         .reducers = REDUCERS_VERSION,
+        .policy = state_summary(state).policy_text,
         .snapshot = ordinal > 0 ? buffer_span(&snapshot) : SPAN_NONE,
     };
     capture_lines_write(capture, &header, lines);
