@@ -10,8 +10,8 @@
 #include "cli/interrupt.h"
 #include "cli/place.h"
 #include "cli/progress.h"
-#include "reducers/fold.h"
 #include "replay/excerpt.h"
+#include "replay/loop.h"
 #include "stream/names.h"
 #include "stream/range.h"
 
@@ -138,8 +138,7 @@ static bool take_entry(struct recording *recording, const struct entry *entry, s
         }
         recording->is_over = ends_range(recording, entry);
     }
-    fold_entry(recording->state, entry, &recording->output);
-    return true;
+    return loop_fold_entry(recording->state, entry, &recording->output, error);
 }
 
 static bool take_batch(struct recording *recording, const struct batch *batch, struct error *error)

@@ -230,11 +230,9 @@ static bool prove_output(struct proof *proof, struct error *error)
 static enum capture_next side_next(struct side *side, struct error *error)
 {
     enum capture_next next = capture_next(side->reader, &side->entry, error);
-    if (next == CAPTURE_ENTRY) {
-        fold_entry(side->state, &side->entry, &side->output);
-        if (side->output.is_epoch_new && !loop_knows_reducers(side->state, error)) {
-            return CAPTURE_ERROR;
-        }
+    if (next == CAPTURE_ENTRY &&
+        !loop_fold_entry(side->state, &side->entry, &side->output, error)) {
+        return CAPTURE_ERROR;
     }
     return next;
 }

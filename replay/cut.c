@@ -44,7 +44,9 @@ static bool visit(struct cutting *cutting, const struct cut_visitor *visitor,
     if (is_inside && !visitor->folds_range) {
         return true;
     }
-    fold_entry(cutting->state, entry, &cutting->output);
+    if (!loop_fold_entry(cutting->state, entry, &cutting->output, error)) {
+        return false;
+    }
     return !is_inside || visitor->after == NULL || visitor->after(cutting, entry, error);
 }
 
@@ -56,8 +58,12 @@ static bool walk_entries(struct cutting *cutting, const struct cut_visitor *visi
     struct entry entry;
     enum capture_next next;
     while ((next = capture_next(reader, &entry, error)) == CAPTURE_ENTRY) {
+        if (cutting->pass > 1 && ordinal >= cutting->end) {
+            return true;
+        }
         enum excerpt_side side = excerpt_side(&config->range, entry.id, ++ordinal);
         if (side == EXCERPT_BEHIND) {
+            cutting->end = cutting->pass == 1 ? ordinal : cutting->end;
             return true;
         }
         if (!visit(cutting, visitor, &entry, side, error)) {
@@ -68,7 +74,10 @@ static bool walk_entries(struct cutting *cutting, const struct cut_visitor *visi
             return error_set(error, ERROR_STOPPED, "stopped; nothing was kept");
         }
     }
-    cutting->report->is_torn = next == CAPTURE_TORN;
+    if (cutting->pass == 1) {
+        cutting->end = ordinal;
+        cutting->report->is_torn = next == CAPTURE_TORN;
+    }
     return next != CAPTURE_ERROR;
 }
 

@@ -27,6 +27,7 @@ struct cutting {
     struct fold_output output; /* of the entry folded last */
     struct excerpt excerpt;
     uint32_t pass;
+    uint64_t end; /* ordinal at which the first pass ended: the capture may grow meanwhile */
     /* Of one job: */
     struct table jobs, workers; /* ids of all that belong to the cut */
     bool is_wide;               /* every job of a worker that belongs to it belongs to it */

@@ -108,8 +108,8 @@ static bool prove_entries(struct cutting *cutting, struct capture_reader *reader
     enum capture_next next;
     uint32_t compared = 0;
     while ((next = capture_next(reader, &entry, error)) == CAPTURE_ENTRY) {
-        fold_entry(cutting->state, &entry, &cutting->output);
-        if (!compare_output(cutting, &compared, error)) {
+        if (!loop_fold_entry(cutting->state, &entry, &cutting->output, error) ||
+            !compare_output(cutting, &compared, error)) {
             return false;
         }
     }

@@ -72,13 +72,28 @@ static bool run_append(struct run *run, struct error *error)
     return true;
 }
 
+/* Behind the entry: the rules of an epoch that it opened must be known. */
+static bool knows_epoch(const struct state *state, const struct entry *entry,
+                        const struct fold_output *output, struct error *error)
+{
+    return !output->is_epoch_new || loop_knows_reducers(state, error) ||
+           error_wrap(error, "entry %" PRIu64 "-%" PRIu64, entry->id.ms, entry->id.seq);
+}
+
+bool loop_fold_entry(struct state *state, const struct entry *entry, struct fold_output *output,
+                     struct error *error)
+{
+    fold_entry(state, entry, output);
+    return knows_epoch(state, entry, output, error);
+}
+
 static bool fold_one(struct run *run, const struct entry *entry, const struct prepared *prepared,
                      struct error *error)
 {
     struct state *state = run->loop->state;
     fold_prepared(state, prepared, &run->output);
-    if (run->output.is_epoch_new && !loop_knows_reducers(state, error)) {
-        return error_wrap(error, "entry %" PRIu64 "-%" PRIu64, entry->id.ms, entry->id.seq);
+    if (!knows_epoch(state, entry, &run->output, error)) {
+        return false;
     }
     for (uint32_t i = 0; i < run->folder_count; i++) {
         const struct sink *sink = run->folders[i];

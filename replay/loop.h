@@ -77,10 +77,17 @@ struct loop {
 };
 
 /* The rules of a version that is not compiled in are unknown here: to go on would be to decide by
- * others, and to say so in nobody's name. For who folds without the loop; asked at the beginning
- * and behind each new epoch. False with ERROR_REFUSED. */
+ * others, and to say so in nobody's name. Asked at the beginning, and
+ * behind each new epoch by loop_fold_entry. False with ERROR_REFUSED. */
 __attribute__((warn_unused_result)) bool loop_knows_reducers(const struct state *state,
                                                              struct error *error);
+
+/* Folds one entry and asks that: for who folds without the loop. When it fails, `state` and
+ * `output` count for nothing. */
+__attribute__((warn_unused_result)) bool loop_fold_entry(struct state *state,
+                                                         const struct entry *entry,
+                                                         struct fold_output *output,
+                                                         struct error *error);
 
 /* Runs until the source ends (true) or something fails (false; nothing after the failing stage was
  * done for that batch). ERROR_REFUSED: an epoch's version of the reducers is not compiled in; the

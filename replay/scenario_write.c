@@ -43,17 +43,16 @@ static bool is_plain_tick(const struct scenario_writing *writing, const struct s
            writing->output.problem == NULL && event_number(&line->event, FIELD_GAP_MS) == 0;
 }
 
-static void write_entry(struct scenario_writing *writing, const struct entry *entry)
+/* The entry is folded; its line was begun before. */
+static void write_entry(struct scenario_writing *writing, const struct entry *entry,
+                        const struct scenario_line *line)
 {
-    struct scenario_line line;
     uint64_t elapsed_ms;
-    scenario_line_begin(writing, entry, &line);
-    fold_entry(writing->state, entry, &writing->output);
     const struct fold_output *output = &writing->output;
-    if (line.problem == CODEC_UNKNOWN_TYPE) {
+    if (line->problem == CODEC_UNKNOWN_TYPE) {
         return; /* only counted */
     }
-    bool is_tick = is_plain_tick(writing, &line, &elapsed_ms);
+    bool is_tick = is_plain_tick(writing, line, &elapsed_ms);
     bool is_quiet = output->decision_count == 0 && output->change_count == 0;
     if (is_tick && is_quiet && writing->merges) {
         writing->quiet_ms += elapsed_ms;
@@ -68,7 +67,7 @@ static void write_entry(struct scenario_writing *writing, const struct entry *en
         put_quiet(writing);
     } else {
         put_quiet(writing);
-        scenario_line_put(writing, entry, &line, is_forged(output));
+        scenario_line_put(writing, entry, line, is_forged(output));
     }
     scenario_ids_add(writing, entry->id);
     struct buffer rows = {0};
@@ -104,7 +103,12 @@ static bool write_entries(struct scenario_writing *writing, struct capture_reade
     struct entry entry;
     enum capture_next next;
     while ((next = capture_next(reader, &entry, error)) == CAPTURE_ENTRY) {
-        write_entry(writing, &entry);
+        struct scenario_line line;
+        scenario_line_begin(writing, &entry, &line);
+        if (!loop_fold_entry(writing->state, &entry, &writing->output, error)) {
+            return false;
+        }
+        write_entry(writing, &entry, &line);
         report->entries++;
         report->decisions += writing->output.decision_count;
         if (is_too_large(writing)) {

@@ -140,6 +140,16 @@ def test_a_stream_is_recorded_as_it_is():
               record(redis, out + "7", "--partition", "7", code=3).stderr)
 
 
+def test_rules_that_are_unknown_are_not_folded():
+    with Place() as place:
+        redis = Redis(place)
+        story = Story(redis)
+        story.add("epoch", epoch=2, timeline=1, reducers=99, ordinal=2, wall_ms=1, owner="ann")
+        story.hold("j1", "w1")
+        out = os.path.join(place.folder, "out")
+        check("opened by reducers 99" in record(redis, out, code=3).stderr)
+
+
 def test_a_recorded_part_carries_its_state():
     with Place() as place:
         redis = Redis(place)
@@ -407,6 +417,7 @@ def test_a_job_that_the_whole_fleet_decides_about_is_refused_or_whole():
 
 
 main(test_a_stream_is_recorded_as_it_is,
+         test_rules_that_are_unknown_are_not_folded,
      test_a_recorded_part_carries_its_state,
      test_a_stream_is_followed_until_somebody_stops_it,
      test_a_recording_rotates_its_files,
