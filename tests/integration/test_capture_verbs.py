@@ -417,7 +417,7 @@ def test_a_job_that_the_whole_fleet_decides_about_is_refused_or_whole():
 
 
 main(test_a_stream_is_recorded_as_it_is,
-         test_rules_that_are_unknown_are_not_folded,
+     test_rules_that_are_unknown_are_not_folded,
      test_a_recorded_part_carries_its_state,
      test_a_stream_is_followed_until_somebody_stops_it,
      test_a_recording_rotates_its_files,
