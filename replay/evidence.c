@@ -87,3 +87,9 @@ bool evidence_has(const struct evidence *evidence, enum measure measure)
 {
     return (evidence->measures & (UINT32_C(1) << measure)) != 0;
 }
+
+bool evidence_is_ended_by_worker(const struct evidence *evidence)
+{
+    return evidence->cancel == JOB_CANCEL_CONFIRMED &&
+           stream_id_compare(evidence->fact[JOB_FACT_ENDED], evidence->fact[JOB_FACT_ANSWERED]) > 0;
+}

@@ -22,5 +22,7 @@ struct evidence {
 /* Words that this version does not know are passed over. False when it is no JSON object. */
 bool evidence_read(struct span json, struct arena *arena, struct evidence *out);
 bool evidence_has(const struct evidence *evidence, enum measure measure);
+/* The cancel of the attempt is confirmed by its worker's word, not by an answer of the service. */
+bool evidence_is_ended_by_worker(const struct evidence *evidence);
 
 #endif

@@ -31,6 +31,14 @@ static bool ends_in_ms(struct span name)
     return name.size > 3 && memcmp(name.data + name.size - 3, "_ms", 3) == 0;
 }
 
+/* "above" it is what was missing, so what a span does not show is rounded up. */
+static void put_edge(uint64_t ms, struct buffer *out)
+{
+    uint64_t part_ms = ms >= 2 * 86400000 ? 3600000 : ms >= 2 * 3600000 ? 60000 : 1000;
+    uint64_t shown_ms = ms < 2 * 60000 ? ms : (ms + part_ms - 1) / part_ms * part_ms;
+    phrase_put_span(out, shown_ms);
+}
+
 static void put_number(struct span name, uint64_t number, struct buffer *out)
 {
     if (ends_in_ms(name)) {
@@ -93,9 +101,17 @@ static bool put_blank(const struct told_decision *told, struct span name, struct
         return evidence_has(evidence, MEASURE_LOSSES);
     }
     if (span_is(name, "ran")) {
-        phrase_put_span(out, evidence->measure[MEASURE_TIMEOUT_MS] +
-                                 evidence->measure[MEASURE_OVERDUE_MS]);
+        put_edge(evidence->measure[MEASURE_TIMEOUT_MS] + evidence->measure[MEASURE_OVERDUE_MS],
+                 out);
         return evidence_has(evidence, MEASURE_TIMEOUT_MS);
+    }
+    if (span_is(name, "held_ms")) {
+        put_edge(evidence->measure[MEASURE_HELD_MS], out);
+        return evidence_has(evidence, MEASURE_HELD_MS);
+    }
+    if (span_is(name, "retention_ms") && told->policy != NULL) {
+        phrase_put_span(out, policy_facts(told->policy, told->row.service).retention_ms);
+        return true;
     }
     return put_measure(told, name, out);
 }

@@ -59,6 +59,28 @@ static bool when_not_cancelled(const struct story *story, const struct told_deci
     return !when_cancelled(story, told);
 }
 
+static bool when_already_final(const struct story *story, const struct told_decision *told)
+{
+    (void)story;
+    return told->evidence.cancel == JOB_CANCEL_ALREADY_FINAL;
+}
+
+static bool when_not_already_final(const struct story *story, const struct told_decision *told)
+{
+    return !when_already_final(story, told);
+}
+
+static bool when_ended_by_worker(const struct story *story, const struct told_decision *told)
+{
+    (void)story;
+    return evidence_is_ended_by_worker(&told->evidence);
+}
+
+static bool when_not_ended_by_worker(const struct story *story, const struct told_decision *told)
+{
+    return !when_ended_by_worker(story, told);
+}
+
 static bool when_of_job(const struct story *story, const struct told_decision *told)
 {
     (void)story;
@@ -76,10 +98,14 @@ static bool when_not_idempotent(const struct story *story, const struct told_dec
     return is_tried(told, RULE_IDEMPOTENT);
 }
 
+/* A service would have been asked of the job, had one had it. */
 static bool when_not_handed_off(const struct story *story, const struct told_decision *told)
 {
     (void)story;
-    return is_tried(told, RULE_HANDED_OFF);
+    return is_tried(told, RULE_HANDED_OFF) && told->policy != NULL &&
+           policy_is_rolled_out(
+               policy_value(told->policy, told->row.service, POLICY_SERVICE_CHECK_PERCENT),
+               told->row.job);
 }
 
 static bool when_not_rolled_out(const struct story *story, const struct told_decision *told)
@@ -88,15 +114,26 @@ static bool when_not_rolled_out(const struct story *story, const struct told_dec
     return is_tried(told, RULE_SERVICE_CHECK);
 }
 
+static struct policy_facts facts_of(const struct told_decision *told)
+{
+    return told->policy == NULL ? (struct policy_facts){0}
+                                : policy_facts(told->policy, told->row.service);
+}
+
 static bool when_volatile(const struct story *story, const struct told_decision *told)
 {
     (void)story;
-    return told->policy != NULL && policy_facts(told->policy, told->row.service).is_volatile;
+    return facts_of(told).is_volatile;
 }
 
-static bool when_not_volatile(const struct story *story, const struct told_decision *told)
+static bool when_retentive(const struct story *story, const struct told_decision *told)
 {
-    return !when_volatile(story, told);
+    return !when_volatile(story, told) && facts_of(told).retention_ms > 0;
+}
+
+static bool when_lasting(const struct story *story, const struct told_decision *told)
+{
+    return !when_volatile(story, told) && !when_retentive(story, told);
 }
 
 /* The limit of its silence is not that of the fleet, so the worker told a heartbeat. */
@@ -125,6 +162,73 @@ static bool when_not_release(const struct story *story, const struct told_decisi
 {
     (void)story;
     return told->row.action != ACTION_RELEASE;
+}
+
+/* It had fallen silent before, and was not heard since. */
+static bool when_silent_before(const struct story *story, const struct told_decision *told)
+{
+    struct stream_id heard_id = told->evidence.fact[JOB_FACT_WORKER_HEARD];
+    for (const struct told_decision *at = told; at-- > story->decisions;) {
+        if (at->row.action == ACTION_RELEASE && at->row.reason == REASON_WORKER_SILENT &&
+            span_equal(at->row.worker, told->row.worker)) {
+            return stream_id_compare(at->evidence.fact[JOB_FACT_WORKER_HEARD], heard_id) == 0;
+        }
+    }
+    return false;
+}
+
+static bool when_not_silent_before(const struct story *story, const struct told_decision *told)
+{
+    return !when_silent_before(story, told);
+}
+
+/* The release of its worker by which the attempt was lost; NULL: it was not, or that is not told.
+ */
+static const struct told_decision *find_loss(const struct story *story,
+                                             const struct told_decision *told)
+{
+    struct stream_id lost_id = told->evidence.fact[JOB_FACT_LOST];
+    for (const struct told_decision *at = told; at-- > story->decisions;) {
+        if (at->row.action == ACTION_RELEASE && span_equal(at->row.worker, told->row.worker) &&
+            stream_id_compare(at->row.stream_id, lost_id) == 0) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* A retry that rests on silence alone waits while the fleet is held. What proves more than silence:
+ * the service's word that the attempt is over, the worker's, or a cancel that arrived. */
+static bool rests_on_silence(const struct story *story, const struct told_decision *told)
+{
+    static const bool is_unproved[REASON_COUNT] = {
+        [REASON_WORKER_SILENT] = true,       [REASON_NO_PROFILE] = true,
+        [REASON_SERVICE_UNREACHABLE] = true, [REASON_SERVICE_INCONCLUSIVE] = true,
+        [REASON_SERVICE_PENDING] = true,     [REASON_SERVICE_RUNNING] = true,
+    };
+    enum job_cancel cancel = told->evidence.cancel;
+    const struct told_decision *loss = find_loss(story, told);
+    return is_unproved[told->row.reason] && cancel != JOB_CANCEL_ACCEPTED &&
+           cancel != JOB_CANCEL_ALREADY_FINAL && loss != NULL &&
+           loss->row.reason == REASON_WORKER_SILENT;
+}
+
+static bool when_held_beside(const struct story *story, const struct told_decision *told)
+{
+    const struct told_decision *loss = find_loss(story, told);
+    return rests_on_silence(story, told) && loss->evidence.held != EFFECT_NONE &&
+           stream_id_compare(loss->row.stream_id, told->row.stream_id) == 0;
+}
+
+/* Nobody told whether the fleet is held by then. */
+static bool when_perhaps_held(const struct story *story, const struct told_decision *told)
+{
+    return rests_on_silence(story, told) && told->row.reason != REASON_WORKER_SILENT;
+}
+
+static bool when_not_held(const struct story *story, const struct told_decision *told)
+{
+    return !when_held_beside(story, told) && !when_perhaps_held(story, told);
 }
 
 static bool when_observed(const struct story *story, const struct told_decision *told)
@@ -161,10 +265,16 @@ const struct sentence otherwise_sentences[] = {
      .when = when_not_told_beside, .and = when_not_release},
     {ROW(ANY, WORKER_STOPPED,
          "had {worker} not said that it stopped, it would have kept the job until it fell silent"),
-     .when = when_not_told_beside},
+     .when = when_not_told_beside, .and = when_not_silent_before},
+    {ROW(ANY, WORKER_STOPPED,
+         "had {worker} not said that it stopped, what its silence had led to would have gone on"),
+     .when = when_not_told_beside, .and = when_silent_before},
     {ROW(ANY, WORKER_LOST,
          "had nobody declared {worker} lost, it would have kept the job until it fell silent"),
-     .when = when_not_told_beside},
+     .when = when_not_told_beside, .and = when_not_silent_before},
+    {ROW(ANY, WORKER_LOST,
+         "had nobody declared {worker} lost, what its silence had led to would have gone on"),
+     .when = when_not_told_beside, .and = when_silent_before},
     {ROW(ANY, WORKER_RESTARTED,
          "had {worker} not come back as a later incarnation, it would have kept the job")},
     {ROW(ANY, CLAIM_TIMED_OUT,
@@ -198,28 +308,37 @@ const struct sentence otherwise_sentences[] = {
      .when = when_not_cancelled},
     /* what it says */
     {ROW(ACTION_COMPLETE, SERVICE_COMPLETED,
-         "had the service said anything else, what the cancel was for would have been done"),
-     .when = when_cancelled},
+         "had the service said failed, cancelled or not_found, what the cancel was for would have "
+         "been done"),
+     .when = when_cancelled, .and = when_not_already_final},
     {ROW(ACTION_COMPLETE, SERVICE_COMPLETED,
-         "had the service not known it (not_found), on_not_found={=on_not_found} would have "
-         "decided"),
-     .when = when_not_volatile},
+         "had the service said failed, cancelled or not_found, it would not have been completed"),
+     .when = when_already_final},
+    {ROW(ACTION_COMPLETE, SERVICE_COMPLETED,
+         "had the service not known it (not_found, not expired), on_not_found={=on_not_found} "
+         "would have decided"),
+     .when = when_lasting, .and = when_not_cancelled},
+    {ROW(ACTION_COMPLETE, SERVICE_COMPLETED,
+         "had the service not known it (not_found, not expired), on_not_found={=on_not_found} "
+         "would have decided within the {retention_ms} that it keeps its jobs, "
+         "on_forgotten={=on_forgotten} after that"),
+     .when = when_retentive, .and = when_not_cancelled},
     {ROW(ACTION_COMPLETE, SERVICE_COMPLETED,
          "had the service not known it (not_found), on_forgotten={=on_forgotten} would have "
          "decided, since {service} may forget its jobs"),
-     .when = when_volatile},
+     .when = when_volatile, .and = when_not_cancelled},
     {ROW(ACTION_COMPLETE, SERVICE_COMPLETED,
          "had nobody asked (no hand-off, or service_check_percent=0), the retry rules would have "
-         "decided, and it might have run twice")},
+         "decided, and it might have run twice"),
+     .when = when_not_cancelled},
     {ROW(ACTION_PARK, SERVICE_FORGOT,
          "were the job idempotent, or with on_forgotten=requeue, the retry rules would have "
          "decided"),
      .when = when_not_idempotent},
     {ROW(ACTION_PARK, SERVICE_FORGOT,
-         "were {service} one that does not forget (volatile=false), and its answer without the "
-         "flag "
-         "expired, on_not_found={=on_not_found} would have decided"),
-     .when = when_volatile},
+         "were {service} one that does not forget (volatile=false, its retention_ms not told or "
+         "not over), and its answer without the flag expired, on_not_found={=on_not_found} would "
+         "have decided")},
     {ROW(ANY, SERVICE_FORGOT,
          "were the job not idempotent, it would have been parked (on_forgotten=park)"),
      .when = when_counted, .key = POLICY_ON_FORGOTTEN, .value = REQUEUE_OR_PARK_PARK},
@@ -234,7 +353,11 @@ const struct sentence otherwise_sentences[] = {
          "had the service said completed, the job would have been completed")},
     {ROW(ANY, SERVICE_FAILED, "had the service said completed, the job would have been completed")},
     {ROW(ANY, SERVICE_CANCELLED,
-         "had the service said completed, the job would have been completed")},
+         "had the service said completed, the job would have been completed"),
+     .when = when_not_ended_by_worker},
+    {ROW(ANY, SERVICE_CANCELLED,
+         "had its worker not told that it ended, the cancel would have gone on"),
+     .when = when_ended_by_worker},
     {ROW(ACTION_PARK, SERVICE_UNREACHABLE,
          "with on_unreachable=requeue the retry rules would have decided")},
     {ROW(ACTION_PARK, SERVICE_INCONCLUSIVE,
@@ -254,11 +377,10 @@ const struct sentence otherwise_sentences[] = {
     {ROW(ACTION_WAIT, SERVICE_INCONCLUSIVE,
          "with an ask_limit of {asks}, on_unreachable={=on_unreachable} would have decided"),
      .when = when_not_counted},
-    {ROW(ANY, SERVICE_UNREACHABLE,
-         "with an ask_limit above {ask_limit} it would have been asked again"),
+    {ROW(ANY, SERVICE_UNREACHABLE, "with an ask_limit above {asks} it would have been asked again"),
      .when = when_asks_used},
     {ROW(ANY, SERVICE_INCONCLUSIVE,
-         "with an ask_limit above {ask_limit} it would have been asked again"),
+         "with an ask_limit above {asks} it would have been asked again"),
      .when = when_asks_used},
     {ROW(ACTION_WAIT, SERVICE_RUNNING,
          "with on_running=cancel it would have been cancelled there, with on_running=requeue tried "
@@ -372,11 +494,17 @@ const struct sentence otherwise_sentences[] = {
          "would have been asked first"),
      .when = when_not_rolled_out},
     {ROW(ACTION_WAIT, NONE, "with backoff_ms=0 it would have gone back to the queue at once"),
-     .when = when_counted},
+     .when = when_counted, .and = when_not_held},
+    {ROW(ACTION_WAIT, NONE, "with backoff_ms=0 it would have been held with the fleet at once"),
+     .when = when_counted, .and = when_held_beside},
+    {ROW(ACTION_WAIT, NONE,
+         "with backoff_ms=0 it would have gone back to the queue at once, unless the fleet is "
+         "held"),
+     .when = when_counted, .and = when_perhaps_held},
     {ROW(ACTION_WAIT, NONE,
          "with a max_retries below {counted} (the job's own, else the policy's) it would have been "
          "failed"),
-     .when = when_counted},
+     .when = when_counted, .and = when_not_held},
     {ROW(ACTION_REQUEUE, NONE,
          "with a max_retries below {counted} (the job's own, else the policy's) it would have been "
          "failed"),
@@ -393,7 +521,7 @@ const struct sentence otherwise_sentences[] = {
          "been held"),
      .when = when_of_fleet},
     {ROW(ACTION_RESUME, HOLD_EXPIRED,
-         "with a hold_max_ms above {=hold_max_ms} the hold would have gone on")},
+         "with a hold_max_ms above {held_ms} (it is {=hold_max_ms}) the hold would have gone on")},
     {ROW(ACTION_RESUME, WORKERS_HEARD,
          "had they stayed silent, the hold would have lasted up to hold_max_ms={=hold_max_ms}")},
     {ROW(ACTION_RESUME, POLICY_CHANGED,

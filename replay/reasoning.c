@@ -27,6 +27,13 @@ const char *reasoning_action(enum action action)
     return action_words[action];
 }
 
+const char *reasoning_reason(const struct told_decision *told)
+{
+    bool is_of_worker = told->row.reason == REASON_SERVICE_CANCELLED &&
+                        evidence_is_ended_by_worker(&told->evidence);
+    return is_of_worker ? "its worker told that it ended" : reason_text(told->row.reason);
+}
+
 /* --- what was compared --- */
 
 /* Parts of a list, set apart. */
@@ -184,7 +191,9 @@ static void put_words(const struct told_decision *told, size_t begin, struct buf
     const struct evidence *evidence = &told->evidence;
     if (evidence->cancel != JOB_CANCEL_NONE) {
         next_part(out, begin, "; ");
-        buffer_put_text(out, cancel_words[evidence->cancel]);
+        buffer_put_text(out, evidence_is_ended_by_worker(evidence)
+                                 ? "the cancel is over: its worker told that it ended"
+                                 : cancel_words[evidence->cancel]);
     }
     if (evidence->held != EFFECT_NONE) {
         next_part(out, begin, "; ");

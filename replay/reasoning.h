@@ -8,6 +8,8 @@
 
 /* "ASK the service". */
 const char *reasoning_action(enum action action);
+/* Why it was decided, in the words of whoever told. */
+const char *reasoning_reason(const struct told_decision *told);
 /* Each appends nothing where there is nothing to say. */
 void reasoning_put_measures(const struct told_decision *told, struct buffer *out);
 void reasoning_put_tried(const struct told_decision *told, struct buffer *out);

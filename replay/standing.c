@@ -91,7 +91,7 @@ static void put_reason(const struct story *story, const struct told_decision *to
     }
     bool is_same = first->row.action == told->row.action;
     buffer_put_text(out, ": ");
-    buffer_put_text(out, reason_text(is_same ? first->row.reason : told->row.reason));
+    buffer_put_text(out, reasoning_reason(is_same ? first : told));
 }
 
 static void put_done(const struct story *story, const struct done *done,

@@ -117,7 +117,7 @@ void why_put_decision_json(const struct story *story, const struct told_decision
     json_put_number(out, "ordinal", row->ordinal);
     json_put_text(out, "action", span_of(action_text(row->action)));
     json_put_text(out, "reason", span_of(reason_code(row->reason)));
-    json_put_text(out, "sentence", span_of(reason_text(row->reason)));
+    json_put_text(out, "sentence", span_of(reasoning_reason(told)));
     reasoning_put_measures(told, &text);
     json_put_text(out, "measures", buffer_span(&text));
     buffer_reset(&text);

@@ -236,10 +236,11 @@ static void put_last_decision(struct sheet *sheet)
     } else if (story->decision_count == 0) {
         buffer_put_text(text, "nothing yet");
     } else {
-        const struct decision *row = &story->decisions[story->decision_count - 1].row;
+        const struct told_decision *told = &story->decisions[story->decision_count - 1];
+        const struct decision *row = &told->row;
         buffer_put_text(text, reasoning_action(row->action));
         buffer_put_text(text, ": ");
-        buffer_put_text(text, reason_text(row->reason));
+        buffer_put_text(text, reasoning_reason(told));
         buffer_put_text(text, " (");
         buffer_put_text(text, reason_code(row->reason));
         buffer_put_text(text, "), ");

@@ -18,8 +18,9 @@ static enum style style_of(enum action action)
     return styles[action];
 }
 
-static void put_verdict(struct page *page, const struct decision *row)
+static void put_verdict(struct page *page, const struct told_decision *told)
 {
+    const struct decision *row = &told->row;
     struct buffer text = {0};
     struct span action = span_of(reasoning_action(row->action));
     struct paragraph how = {.palette = page->palette,
@@ -28,7 +29,7 @@ static void put_verdict(struct page *page, const struct decision *row)
                             .width = PAGE_WIDTH};
     palette_put(page->palette, style_of(row->action), action, page->out);
     buffer_put_text(&text, ": ");
-    buffer_put_text(&text, reason_text(row->reason));
+    buffer_put_text(&text, reasoning_reason(told));
     buffer_put_text(&text, " (");
     buffer_put_text(&text, reason_code(row->reason));
     buffer_put_byte(&text, ')');
@@ -89,7 +90,7 @@ static void put_decision(struct page *page, const struct told_decision *told)
     const struct told_effect *effects = story_effects(page->story, told);
     struct buffer text = {0};
     page_put_when(page, told->row.stream_id.ms);
-    put_verdict(page, &told->row);
+    put_verdict(page, told);
     reasoning_put_measures(told, &text);
     page_put_labelled(page, "because", STYLE_NONE, &text);
     reasoning_put_tried(told, &text);

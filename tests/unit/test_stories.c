@@ -157,6 +157,12 @@ static void test_stories__a_job_that_is_stopped_at_its_service(void **fixture)
     check_story("stopped_at_its_service");
 }
 
+static void test_stories__a_job_that_its_worker_ends_while_it_is_stopped(void **fixture)
+{
+    (void)fixture;
+    check_story("ended_by_its_worker");
+}
+
 static void test_stories__a_job_that_takes_its_workers_with_it(void **fixture)
 {
     (void)fixture;
@@ -173,6 +179,7 @@ int main(void)
         cmocka_unit_test(test_stories__a_job_that_fails_for_good),
         cmocka_unit_test(test_stories__a_job_that_is_held_with_the_fleet),
         cmocka_unit_test(test_stories__a_job_that_is_stopped_at_its_service),
+        cmocka_unit_test(test_stories__a_job_that_its_worker_ends_while_it_is_stopped),
         cmocka_unit_test(test_stories__a_job_that_takes_its_workers_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
