@@ -206,7 +206,8 @@ static void print_json(const struct recording *recording)
     json_put_text(&out, "directory", span_of(excerpt->directory));
     json_put_number(&out, "partition", recording->partition);
     json_put_number(&out, "entries", excerpt->entries);
-    json_put_number(&out, "ordinal", excerpt->ordinal);
+    json_put_number(&out, "begins_behind", excerpt->ordinal);
+    json_put_number(&out, "last_ordinal", excerpt->ordinal + excerpt->entries);
     json_put_text(&out, "first", buffer_span(&first));
     json_put_text(&out, "last", buffer_span(&last));
     json_put_truth(&out, "stopped", recording->is_interrupted);
@@ -217,16 +218,14 @@ static void print_json(const struct recording *recording)
     buffer_fini(&out);
 }
 
-/* What was written before a failure is a whole capture too, as far as the count was right. */
-static void tell_rest(const struct recording *recording, const struct stream_range *range)
+/* What was written before a failure is a whole capture too. */
+static void tell_rest(const struct recording *recording)
 {
     struct buffer last = {0};
     stream_id_put(&last, recording->excerpt.last);
-    fprintf(stderr, "%s ends at %.*s, ordinal %" PRIu64, recording->excerpt.directory,
-            SPAN_FORMAT(buffer_span(&last)),
+    fprintf(stderr, "%s ends at %.*s, ordinal %" PRIu64 "; it is whole up to there\n",
+            recording->excerpt.directory, SPAN_FORMAT(buffer_span(&last)),
             recording->excerpt.ordinal + recording->excerpt.entries);
-    fprintf(stderr, "; without a gap up to ordinal %" PRIu64 " (salvor capture cut --until)\n",
-            stream_range_verified(range));
     buffer_fini(&last);
 }
 
@@ -251,14 +250,18 @@ static enum status record(struct recording *recording, bool is_json)
         is_fine = false;
     }
     if (is_fine && !has_file) {
-        is_fine = error_set(&error, ERROR_USAGE, "%s: no entry lies between --from and --until%s",
-                            stream.text, recording->is_interrupted ? " yet: stopped" : "");
+        bool is_ranged =
+            recording->range.from.kind != PLACE_NONE || recording->range.until.kind != PLACE_NONE;
+        is_fine = error_set(&error, ERROR_USAGE, "%s: %s%s", stream.text,
+                            is_ranged ? "no entry lies between --from and --until"
+                                      : "the stream holds no entry",
+                            recording->is_interrupted ? " yet: stopped" : "");
     }
     enum status status = is_fine ? STATUS_FINE : verb_fail(&verb_capture_record, &error);
     if (is_fine) {
         (is_json ? print_json : print_text)(recording);
     } else if (has_file) {
-        tell_rest(recording, range);
+        tell_rest(recording);
     }
     stream_range_close(range);
     return status;

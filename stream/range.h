@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * A stream from its first entry on, only read: no group, no lock, nothing that anybody else would
- * see. Every entry is counted against what Redis says it ever held, so that a gap is never taken
- * for a whole. */
+ * see. Every entry is counted against what Redis says it ever held before it is handed over, so
+ * that a gap is never taken for a whole and nothing behind it is given. */
 #ifndef SALVOR_STREAM_RANGE_H
 #define SALVOR_STREAM_RANGE_H
 
@@ -17,7 +17,8 @@ struct stream_range_config { /* all borrowed */
 };
 
 /* Connects and looks at the stream. NULL on error: HISTORY when its beginning, or entries between,
- * are gone (how many, and what to do instead), REFUSED when there is no such stream. The caller
+ * are gone (how many, and what to do instead), REFUSED when there is no such stream, which
+ * is waited for when it is followed. The caller
  * owns it. */
 struct stream_range *stream_range_open(const struct stream_range_config *config,
                                        struct error *error);
@@ -25,11 +26,9 @@ struct stream_range *stream_range_open(const struct stream_range_config *config,
 void stream_range_close(struct stream_range *range);
 /* Entries that the stream held when it was opened. */
 uint64_t stream_range_total(const struct stream_range *range);
-/* Entries up to the last place at which the count was found right. */
-uint64_t stream_range_verified(const struct stream_range *range);
 
 enum stream_range_next {
-    RANGE_BATCH = 1, /* perhaps empty: nothing came for a moment */
+    RANGE_BATCH = 1, /* perhaps empty: nothing was counted for a moment */
     RANGE_END,       /* all that was there when it was opened is read; never when followed */
     RANGE_ERROR,     /* HISTORY: entries were lost before they were read */
 };

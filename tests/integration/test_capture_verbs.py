@@ -124,7 +124,7 @@ def test_a_stream_is_recorded_as_it_is():
         told = json.loads(record(redis, out, "--json").stdout)
         count = len(redis.entries())
         check_equal(count, told["entries"])
-        check_equal(0, told["ordinal"])
+        check_equal(0, told["begins_behind"])
         check_equal(before, redis.dump(), "Redis is only read")
         figures = json.loads(run(SALVOR, "replay", out, "--json").stdout)
         check_equal(count, figures["entries"])
@@ -212,7 +212,7 @@ def test_a_recording_rotates_its_files():
             told = json.loads(process.communicate(timeout=30)[0])
         finally:
             process.kill()
-        check_equal((count + 2001, 0, False), (told["entries"], told["ordinal"], told["stopped"]))
+        check_equal((count + 2001, 0, False), (told["entries"], told["begins_behind"], told["stopped"]))
         files = sorted(os.listdir(out))
         check(len(files) > 2, files)
         check_equal(count + 2001, entries_of(out), "the files are one capture")
@@ -258,10 +258,29 @@ def test_entries_lost_while_following_are_told():
         lost = re.search(r"(\d+) entries were trimmed or deleted before they were read, behind "
                          r"ordinal (\d+)", told)
         check(lost and 16 <= int(lost[1]) <= 17 and int(lost[2]) == count, told)
-        check(f"without a gap up to ordinal {count}" in told, told)
-        whole = os.path.join(place.folder, "whole")
-        cut(out, "--until", f"#{count}", "--out", whole)
-        check_equal(count, entries_of(whole))
+        check(f"ordinal {count}; it is whole up to there" in told, told)
+        check_equal(count, entries_of(out), "nothing behind the hole is written")
+
+
+def test_a_stream_that_is_not_there_is_named_or_waited_for():
+    with Place() as place:
+        redis = Redis(place)
+        out = os.path.join(place.folder, "out")
+        told = record(redis, out, "--partition", "7", code=3).stderr
+        check("there is no stream salvor:{7}:events" in told and "--partition" in told, told)
+        process = subprocess.Popen([SALVOR, "capture", "record", "--redis", redis.url, "--out", out,
+                                    "--follow", "--json"], stdout=subprocess.PIPE, text=True)
+        try:
+            wait_until(lambda: "blocked_clients:1" in redis.call("INFO", "clients"),
+                       "it waits")
+            tell_incident(redis)
+            count = len(redis.entries())
+            wait_until(lambda: captured(out) == count, "it is caught up")
+            process.send_signal(signal.SIGINT)
+            figures = json.loads(process.communicate(timeout=30)[0])
+        finally:
+            process.kill()
+        check_equal((0, count), (figures["begins_behind"], figures["last_ordinal"]))
 
 
 def test_a_password_is_never_shown():
@@ -423,6 +442,7 @@ main(test_a_stream_is_recorded_as_it_is,
      test_a_recording_rotates_its_files,
      test_a_stream_with_a_gap_is_not_taken_for_a_whole,
      test_entries_lost_while_following_are_told,
+     test_a_stream_that_is_not_there_is_named_or_waited_for,
      test_a_password_is_never_shown,
      test_a_range_is_cut_with_its_state,
      test_one_job_is_cut_with_all_that_touches_it,
