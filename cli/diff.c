@@ -50,6 +50,17 @@ static bool is_database(const char *path)
     return is_read && memcmp(bytes, DATABASE_MARK, sizeof(DATABASE_MARK)) == 0;
 }
 
+static enum status status_of(bool is_interrupted, bool is_equal, bool has_compared)
+{
+    if (is_interrupted) {
+        return STATUS_FAILED;
+    }
+    if (!is_equal) {
+        return STATUS_DIFFERENT;
+    }
+    return has_compared ? STATUS_FINE : STATUS_USAGE;
+}
+
 static enum status diff_captures(const struct diff_config *config, bool is_json)
 {
     struct diff_captures diff = {0};
@@ -58,9 +69,8 @@ static enum status diff_captures(const struct diff_config *config, bool is_json)
     if (diff_captures_run(config, &diff, &error)) {
         progress_end(config->payload);
         diff_report_captures(config, &diff, is_json);
-        status = diff.is_interrupted              ? STATUS_FAILED
-                 : diff_captures_are_equal(&diff) ? STATUS_FINE
-                                                  : STATUS_DIFFERENT;
+        status = status_of(diff.is_interrupted, diff_captures_are_equal(&diff),
+                           diff_captures_overlap(&diff));
     } else {
         progress_end(config->payload);
         status = verb_fail(&verb_diff, &error);
@@ -77,9 +87,8 @@ static enum status diff_audits(const struct diff_config *config, bool is_json)
     if (diff_audits_run(config, &diff, &error)) {
         progress_end(config->payload);
         diff_report_audits(config, &diff, is_json);
-        status = diff.is_interrupted            ? STATUS_FAILED
-                 : diff_audits_are_equal(&diff) ? STATUS_FINE
-                                                : STATUS_DIFFERENT;
+        status = status_of(diff.is_interrupted, diff_audits_are_equal(&diff),
+                           diff_audits_overlap(&diff));
     } else {
         progress_end(config->payload);
         status = verb_fail(&verb_diff, &error);

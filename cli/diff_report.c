@@ -89,6 +89,9 @@ static void print_captures(const struct diff_config *config, const struct diff_c
             printf("   not compared: %" PRIu64 " entries before the other's beginning\n",
                    one->passed);
         }
+        if (one->beyond > 0) {
+            printf("   not compared: %" PRIu64 " entries behind the other's end\n", one->beyond);
+        }
     }
     struct buffer out = {0};
     if (diff->head_count > 0) {
@@ -101,6 +104,10 @@ static void print_captures(const struct diff_config *config, const struct diff_c
         put_first_entry(&out, &diff->first);
     }
     flush(&out);
+    if (!diff_captures_overlap(diff)) {
+        printf("nothing could be compared: no ordinal is in both\n");
+        return;
+    }
     printf("%" PRIu64 " entries are equal\n", diff->equal);
     if (diff->first.kind != DIFF_NONE) {
         printf("  %-20s %12s %12s %12s\n", "", kinds[DIFF_ONLY_A], kinds[DIFF_ONLY_B],
@@ -160,6 +167,10 @@ static void print_audits(const struct diff_config *config, const struct diff_aud
             printf("   pruned up to ordinal %" PRIu64 ": nothing is compared up to there\n",
                    diff->side[side].pruned);
         }
+        if (diff->side[side].beyond > 0) {
+            printf("   not compared: %" PRIu64 " decisions behind the other's position\n",
+                   diff->side[side].beyond);
+        }
     }
     struct buffer out = {0};
     if (diff->first.kind != DIFF_NONE) {
@@ -169,6 +180,10 @@ static void print_audits(const struct diff_config *config, const struct diff_aud
         put_decision(&out, "first decided otherwise: ", &diff->otherwise);
     }
     flush(&out);
+    if (!diff_audits_overlap(diff)) {
+        printf("nothing could be compared: no decision lies where both hold any\n");
+        return;
+    }
     printf("%" PRIu64 " decisions are equal\n", diff->equal);
     if (diff->first.kind != DIFF_NONE) {
         printf("only in A: %" PRIu64 ", only in B: %" PRIu64 ", in both but different: %" PRIu64
@@ -268,12 +283,23 @@ static void put_json_types(struct buffer *out, const struct diff_captures *diff)
     buffer_put_byte(out, '}');
 }
 
+/* null: nothing could be compared. */
+static void put_json_same(struct buffer *out, bool is_same, bool has_compared)
+{
+    if (is_same && !has_compared) {
+        json_put_key(out, "same");
+        buffer_put_text(out, "null");
+    } else {
+        json_put_truth(out, "same", is_same);
+    }
+}
+
 static void print_json_captures(const struct diff_config *config, const struct diff_captures *diff)
 {
     struct buffer out = {0};
     buffer_put_byte(&out, '{');
     json_put_text(&out, "of", SPAN("captures"));
-    json_put_truth(&out, "same", diff_captures_are_equal(diff));
+    put_json_same(&out, diff_captures_are_equal(diff), diff_captures_overlap(diff));
     json_put_truth(&out, "interrupted", diff->is_interrupted);
     for (int side = 0; side < DIFF_SIDES; side++) {
         const struct diff_capture_side *one = &diff->side[side];
@@ -282,6 +308,7 @@ static void print_json_captures(const struct diff_config *config, const struct d
         json_put_text(&out, "path", span_of(config->path[side]));
         json_put_number(&out, "first_ordinal", one->first_ordinal);
         json_put_number(&out, "not_compared", one->passed);
+        json_put_number(&out, "not_compared_behind", one->beyond);
         json_put_number(&out, "entries", one->entries);
         json_put_truth(&out, "torn", one->is_torn);
         buffer_put_byte(&out, '}');
@@ -342,7 +369,7 @@ static void print_json_audits(const struct diff_config *config, const struct dif
     struct buffer out = {0};
     buffer_put_byte(&out, '{');
     json_put_text(&out, "of", SPAN("audits"));
-    json_put_truth(&out, "same", diff_audits_are_equal(diff));
+    put_json_same(&out, diff_audits_are_equal(diff), diff_audits_overlap(diff));
     json_put_truth(&out, "interrupted", diff->is_interrupted);
     for (int side = 0; side < DIFF_SIDES; side++) {
         json_put_key(&out, keys[side]);
@@ -351,6 +378,7 @@ static void print_json_audits(const struct diff_config *config, const struct dif
         json_put_number(&out, "decisions", diff->side[side].decisions);
         json_put_number(&out, "ordinal", diff->side[side].ordinal);
         json_put_number(&out, "pruned", diff->side[side].pruned);
+        json_put_number(&out, "not_compared_behind", diff->side[side].beyond);
         buffer_put_byte(&out, '}');
     }
     put_json_decision(&out, "first", &diff->first);

@@ -42,6 +42,7 @@ struct diff_captures {
     struct diff_capture_side {
         uint64_t first_ordinal; /* entries of the stream before its first one */
         uint64_t passed;        /* entries before the other's beginning: not compared */
+        uint64_t beyond;        /* entries behind the other's end: not compared */
         uint64_t entries;       /* compared */
         bool is_torn;
     } side[DIFF_SIDES];
@@ -68,6 +69,8 @@ struct diff_captures {
 __attribute__((warn_unused_result)) bool
 diff_captures_run(const struct diff_config *config, struct diff_captures *out, struct error *error);
 bool diff_captures_are_equal(const struct diff_captures *diff);
+/* False: no ordinal is in both, so that equal says nothing. */
+bool diff_captures_overlap(const struct diff_captures *diff);
 void diff_captures_fini(struct diff_captures *diff);
 
 /* The first field in which two entries differ, their bytes being different (diff_entry.c). */
@@ -95,6 +98,7 @@ struct diff_audits {
         uint64_t ordinal; /* of its position */
         uint64_t
             pruned; /* ordinal up to which its rows are gone; neither's are compared up to it */
+        uint64_t beyond; /* decisions behind the other's position: not compared */
         uint64_t tally[ACTION_COUNT][REASON_COUNT];
     } side[DIFF_SIDES];
     struct diff_first_decision first;
@@ -111,6 +115,8 @@ struct diff_audits {
 __attribute__((warn_unused_result)) bool
 diff_audits_run(const struct diff_config *config, struct diff_audits *out, struct error *error);
 bool diff_audits_are_equal(const struct diff_audits *diff);
+/* False: one has let go, or not reached, all that the other holds. */
+bool diff_audits_overlap(const struct diff_audits *diff);
 void diff_audits_fini(struct diff_audits *diff);
 
 #endif

@@ -142,13 +142,31 @@ static void count(struct diff_audits *out, const struct walk walks[DIFF_SIDES], 
     out->otherwise_count += kind == DIFF_CHANGED && is_otherwise;
 }
 
+/* Behind the other's position: it could not have decided that yet. */
+static bool is_beyond(const struct walk *walk, uint64_t last)
+{
+    return walk->has_row && walk->row.ordinal > last;
+}
+
 static bool compare_rows(const struct diff_config *config, struct walk walks[DIFF_SIDES],
                          struct diff_audits *out, struct error *error)
 {
+    uint64_t last_of_a = out->side[DIFF_A].ordinal, last_of_b = out->side[DIFF_B].ordinal;
+    uint64_t last = last_of_a < last_of_b ? last_of_a : last_of_b;
     for (uint64_t done = 0; walks[DIFF_A].has_row || walks[DIFF_B].has_row; done++) {
         if (done % STEP_ROWS == 0 && config->step != NULL && !config->step(config->payload, done)) {
             out->is_interrupted = true;
             return true;
+        }
+        int behind = is_beyond(&walks[DIFF_A], last)   ? DIFF_A
+                     : is_beyond(&walks[DIFF_B], last) ? DIFF_B
+                                                       : DIFF_SIDES;
+        if (behind < DIFF_SIDES) {
+            out->side[behind].beyond++;
+            if (!advance(&walks[behind], error)) {
+                return false;
+            }
+            continue;
         }
         enum diff_kind kind = kind_of(walks);
         count(out, walks, kind);
@@ -216,6 +234,13 @@ bool diff_audits_run(const struct diff_config *config, struct diff_audits *out, 
 bool diff_audits_are_equal(const struct diff_audits *diff)
 {
     return diff->first.kind == DIFF_NONE;
+}
+
+bool diff_audits_overlap(const struct diff_audits *diff)
+{
+    const struct diff_audit_side *a = &diff->side[DIFF_A], *b = &diff->side[DIFF_B];
+    bool is_cut = a->pruned + b->pruned > 0 || a->ordinal != b->ordinal;
+    return a->decisions + b->decisions > 0 || !is_cut;
 }
 
 void diff_audits_fini(struct diff_audits *diff)

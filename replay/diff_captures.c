@@ -174,6 +174,29 @@ static bool begin_together(struct walk walks[DIFF_SIDES], struct diff_captures *
     return true;
 }
 
+/* One has ended, and what the other still holds lies behind its last ordinal. */
+static bool is_beyond(const struct walk *ended, const struct walk *other)
+{
+    return !ended->has_entry && other->has_entry && other->ordinal > ended->ordinal;
+}
+
+static bool count_beyond(const struct diff_config *config, struct walk *walk,
+                         struct diff_captures *out, struct diff_capture_side *side,
+                         struct error *error)
+{
+    for (; walk->has_entry; side->beyond++) {
+        if (side->beyond % STEP_ENTRIES == 0 && config->step != NULL &&
+            !config->step(config->payload, side->entries + side->beyond)) {
+            out->is_interrupted = true;
+            return true;
+        }
+        if (!advance(walk, side, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool compare_entries(const struct diff_config *config, struct walk walks[DIFF_SIDES],
                             struct diff_captures *out, struct error *error)
 {
@@ -182,6 +205,11 @@ static bool compare_entries(const struct diff_config *config, struct walk walks[
             !config->step(config->payload, done)) {
             out->is_interrupted = true;
             return true;
+        }
+        for (int side = 0; side < DIFF_SIDES; side++) {
+            if (is_beyond(&walks[DIFF_SIDES - 1 - side], &walks[side])) {
+                return count_beyond(config, &walks[side], out, &out->side[side], error);
+            }
         }
         enum diff_kind kind = kind_of(walks);
         count(out, walks, kind);
@@ -226,6 +254,16 @@ bool diff_captures_run(const struct diff_config *config, struct diff_captures *o
 bool diff_captures_are_equal(const struct diff_captures *diff)
 {
     return diff->first.kind == DIFF_NONE && diff->head_count == 0;
+}
+
+bool diff_captures_overlap(const struct diff_captures *diff)
+{
+    uint64_t compared = 0, left_out = 0;
+    for (int side = 0; side < DIFF_SIDES; side++) {
+        compared += diff->side[side].entries;
+        left_out += diff->side[side].passed + diff->side[side].beyond;
+    }
+    return compared > 0 || left_out == 0;
 }
 
 void diff_captures_fini(struct diff_captures *diff)

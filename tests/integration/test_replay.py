@@ -260,6 +260,24 @@ def test_what_one_audit_has_let_go_is_no_difference():
         check(0 < figures["equal"] < all_rows, figures)
         check_equal(None, figures["first"])
         check("nothing is compared up to there" in told(0, "diff", *databases))
+        # Of an audit that holds none of the decisions that the other holds, nothing is said.
+        told(0, "replay", SILENT, "--until", "#20", "--db", databases[0] + "x")
+        figures = document(2, "diff", databases[0], databases[0] + "x")
+        check_equal((None, 0), (figures["same"], figures["equal"]))
+
+
+def test_what_only_one_capture_covers_is_not_compared():
+    with Place() as place:
+        head, tail = (os.path.join(place.folder, name) for name in ("head", "tail"))
+        told(0, "capture", "cut", SILENT, "--until", "#20", "--out", head)
+        told(0, "capture", "cut", SILENT, "--from", "#21", "--out", tail)
+        figures = document(0, "diff", SILENT, head)
+        check_equal((True, 20), (figures["same"], figures["equal"]))
+        check_equal(document(0, "replay", SILENT)["entries"] - 20,
+                    figures["a"]["not_compared_behind"])
+        for pair in (head, tail), (tail, head):
+            check("nothing could be compared: no ordinal is in both" in told(2, "diff", *pair))
+            check_equal(None, document(2, "diff", *pair)["same"])
 
 
 if __name__ == "__main__":
@@ -274,4 +292,5 @@ if __name__ == "__main__":
          test_a_part_of_a_capture_is_replayed_from_place_to_place,
          test_an_interrupted_replay_ends_cleanly,
          test_two_captures_part_at_a_known_field,
-         test_what_one_audit_has_let_go_is_no_difference)
+         test_what_one_audit_has_let_go_is_no_difference,
+         test_what_only_one_capture_covers_is_not_compared)
