@@ -141,6 +141,11 @@ static bool write_scenario(struct cut_work *work, struct error *error)
     return is_written;
 }
 
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void print_text(const struct cut_work *work)
 {
     const struct cut_report *report = &work->report;
@@ -155,10 +160,10 @@ static void print_text(const struct cut_work *work)
            report->entries, report->of_entries, report->ordinal, SPAN_FORMAT(buffer_span(&ids)));
     buffer_fini(&ids);
     if (work->config.job != NULL) {
-        printf("with it: %" PRIu64 " jobs, %" PRIu64 " workers\n", report->jobs - 1,
-               report->workers);
-        printf("the cut gives the same %" PRIu64 " decisions about %s\n", report->decisions,
-               work->config.job);
+        printf("with it: %" PRIu64 " job%s, %" PRIu64 " worker%s\n", report->jobs - 1,
+               plural(report->jobs - 1), report->workers, plural(report->workers));
+        printf("the cut gives the same %" PRIu64 " decision%s about %s\n", report->decisions,
+               plural(report->decisions), work->config.job);
     }
     if (report->is_torn) {
         printf("torn: the capture ends in an incomplete frame, which was left out\n");

@@ -20,6 +20,7 @@ extern char **environ;
 #define PARTITION_MAX   65535
 #define ROTATE_BYTES    268435456
 #define ROTATE_LEAST    4096
+#define SETTLE_ENTRIES  500
 #define PREFIX_SIZE_MAX 64
 
 enum { REDIS, OUT, PARTITION, PREFIX, FROM, UNTIL, FOLLOW, ROTATE, CONFIG, JSON };
@@ -141,17 +142,24 @@ static bool take_entry(struct recording *recording, const struct entry *entry, s
     return loop_fold_entry(recording->state, entry, &recording->output, error);
 }
 
-static bool take_batch(struct recording *recording, const struct batch *batch, struct error *error)
+/* Makes what was taken readable for who follows, and begins another file where one is due. */
+static bool settle(struct recording *recording, struct error *error)
 {
-    for (uint32_t i = 0; i < batch->count && !recording->is_over; i++) {
-        if (!take_entry(recording, &batch->entries[i], error)) {
-            return false;
-        }
-    }
     bool is_written = !recording->is_followed || excerpt_flush(&recording->excerpt, error);
     return is_written &&
            (recording->is_over ||
             excerpt_rotate(&recording->excerpt, recording->state, recording->rotate_bytes, error));
+}
+
+static bool take_batch(struct recording *recording, const struct batch *batch, struct error *error)
+{
+    for (uint32_t i = 0; i < batch->count && !recording->is_over; i++) {
+        if (!take_entry(recording, &batch->entries[i], error) ||
+            ((i + 1) % SETTLE_ENTRIES == 0 && !settle(recording, error))) {
+            return false;
+        }
+    }
+    return settle(recording, error);
 }
 
 static bool take_all(struct recording *recording, struct stream_range *range, struct error *error)

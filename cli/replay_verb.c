@@ -109,6 +109,9 @@ static bool options_agree(const struct options *options)
     if (options->value[LIMIT] != NULL) {
         return refuse("--limit belongs to --policy");
     }
+    if (options->value[DECISIONS] != NULL && options->value[JSON] != NULL) {
+        return refuse("--decisions prints lines for people: not with --json");
+    }
     if (options->argument_count == 0) {
         return refuse("needs FILE|DIR");
     }

@@ -48,7 +48,7 @@ static void remove_files(const char *path)
 
 static bool claim_file(const char *path, struct error *error)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST) {
         return error_set(error, ERROR_REFUSED, "%s: is there already; name a new file", path);
     }

@@ -178,7 +178,7 @@ struct capture_writer *capture_create(const char *directory, const struct captur
     char name[NAME_SIZE_MAX];
     snprintf(name, sizeof(name), "%016llu" CAPTURE_SUFFIX, (unsigned long long)header->ordinal);
     struct capture_writer *writer = make_writer(capture_path_join(directory, name));
-    if (mkdir(directory, 0755) != 0 && errno != EEXIST) {
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
         fail(writer, "its directory cannot be made", error);
         goto close_writer;
     }
