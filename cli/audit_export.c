@@ -203,7 +203,7 @@ static bool read_request(const struct options *options, struct request *out)
     *out = (struct request){.job = span_of(options->value[JOB])};
     if (!read_table(options, out) || !read_format(options, out) ||
         !options_place(&verb_audit_export, options, FROM, &out->from) ||
-        !options_place(&verb_audit_export, options, UNTIL, &out->until)) {
+        !options_until(&verb_audit_export, options, UNTIL, &out->until)) {
         return false;
     }
     if (options->value[JOB] != NULL && (out->job.size == 0 || out->table->sql_of_job == NULL)) {

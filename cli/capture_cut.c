@@ -76,7 +76,7 @@ static bool read_options(const struct options *options, struct cut_work *work)
 {
     struct excerpt_range *range = &work->config.range;
     if (!options_place(&verb_capture_cut, options, FROM, &range->from) ||
-        !options_place(&verb_capture_cut, options, UNTIL, &range->until)) {
+        !options_until(&verb_capture_cut, options, UNTIL, &range->until)) {
         return false;
     }
     if (options->value[OUT] == NULL && options->value[AS_SCENARIO] == NULL) {

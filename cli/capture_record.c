@@ -86,7 +86,7 @@ static bool read_options(const struct options *options, struct recording *record
     recording->excerpt.directory = options->value[OUT];
     recording->is_followed = options->value[FOLLOW] != NULL;
     if (!options_place(verb, options, FROM, &recording->range.from) ||
-        !options_place(verb, options, UNTIL, &recording->range.until) ||
+        !options_until(verb, options, UNTIL, &recording->range.until) ||
         !options_number(verb, options, ROTATE, ROTATE_LEAST, INT64_MAX, &recording->rotate_bytes) ||
         !options_number(verb, options, PARTITION, 0, PARTITION_MAX, &recording->partition)) {
         return false;

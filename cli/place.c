@@ -33,7 +33,8 @@ static bool take_number(struct span *text, const struct time_part *part, uint64_
     return *out >= part->least && *out <= part->most;
 }
 
-static bool read_time(struct span text, uint64_t *ms)
+/* `*width_ms`: of the day, minute, second or ms that the text names. */
+static bool read_time(struct span text, uint64_t *ms, uint64_t *width_ms)
 {
     uint64_t value[PART_COUNT] = {0};
     size_t count = 0;
@@ -65,11 +66,16 @@ static bool read_time(struct span text, uint64_t *ms)
     }
     *ms = ((uint64_t)midnight + value[HOUR] * 3600 + value[MINUTE] * 60 + value[SECOND]) * 1000 +
           value[MS];
+    *width_ms = count == DAY + 1      ? (uint64_t)24 * 3600 * 1000
+                : count == MINUTE + 1 ? 60 * 1000
+                : count == SECOND + 1 ? 1000
+                                      : 1;
     return true;
 }
 
-bool place_read(struct span text, struct place *out)
+static bool read_place(struct span text, struct place *out, uint64_t *width_ms)
 {
+    *width_ms = 1;
     *out = (struct place){0};
     struct span rest = {text.data + 1, text.size > 0 ? text.size - 1 : 0};
     if (text.size > 0 && text.data[0] == '@') {
@@ -85,7 +91,26 @@ bool place_read(struct span text, struct place *out)
         return true;
     }
     out->kind = PLACE_TIME;
-    return read_time(text, &out->time_ms);
+    return read_time(text, &out->time_ms, width_ms);
+}
+
+bool place_read(struct span text, struct place *out)
+{
+    uint64_t width_ms;
+    return read_place(text, out, &width_ms);
+}
+
+bool options_until(const struct verb *verb, const struct options *options, uint32_t option,
+                   struct place *out)
+{
+    uint64_t width_ms;
+    if (!options_place(verb, options, option, out)) {
+        return false;
+    }
+    if (out->kind == PLACE_TIME && read_place(span_of(options->value[option]), out, &width_ms)) {
+        out->time_ms += width_ms - 1;
+    }
+    return true;
 }
 
 bool options_place(const struct verb *verb, const struct options *options, uint32_t option,

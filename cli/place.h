@@ -18,6 +18,9 @@ bool place_read(struct span text, struct place *out);
  * false when it is none. */
 bool options_place(const struct verb *verb, const struct options *options, uint32_t option,
                    struct place *out);
+/* The same for an end: a day, a minute or a second belongs to it to its last ms. */
+bool options_until(const struct verb *verb, const struct options *options, uint32_t option,
+                   struct place *out);
 /* Tells them at the end of a verb's help. */
 void place_help(void);
 

@@ -131,7 +131,7 @@ static bool read_config(const struct options *options, struct replay_config *con
     if (!options_agree(options) ||
         !options_number(&verb_replay, options, BATCH, 1, REPLAY_BATCH_MAX, &batch_size) ||
         !options_place(&verb_replay, options, FROM, &config->from) ||
-        !options_place(&verb_replay, options, UNTIL, &config->until)) {
+        !options_until(&verb_replay, options, UNTIL, &config->until)) {
         return false;
     }
     config->capture = options->arguments[0];

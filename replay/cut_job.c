@@ -142,9 +142,11 @@ static bool find_all(struct cutting *cutting, struct error *error)
                          "--until instead",
                          cutting->config->job, CUT_PASSES_MAX);
     }
+    const struct excerpt_range *range = &cutting->config->range;
+    bool has_range = range->from.kind != PLACE_NONE || range->until.kind != PLACE_NONE;
     return cutting->is_job_seen ||
-           error_set(error, ERROR_USAGE, "%s: no event between --from and --until names this job",
-                     cutting->config->job);
+           error_set(error, ERROR_USAGE, "%s: no event%s names this job", cutting->config->job,
+                     has_range ? " between --from and --until" : "");
 }
 
 /* --- writing --- */

@@ -207,7 +207,7 @@ bool loop_run(struct loop *loop, struct error *error)
             is_ended = true;
             break;
         case SOURCE_ERROR:
-            is_fine = error_wrap(error, "%s", loop->source.name);
+            is_fine = loop->source.name != NULL && error_wrap(error, "%s", loop->source.name);
             break;
         }
     }

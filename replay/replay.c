@@ -168,7 +168,7 @@ static bool replay_run_loop(struct replay *replay, struct state *state, struct e
     struct replay_report *report = replay->report;
     struct loop loop = {
         .state = state,
-        .source = {.name = "capture", .self = replay, .read = replay_read},
+        .source = {.self = replay, .read = replay_read},
         .sinks = {{.name = "replay", .self = replay, .fold = replay_each, .commit = replay_commit}},
         .sink_count = 1,
     };
@@ -182,6 +182,11 @@ static bool replay_run_loop(struct replay *replay, struct state *state, struct e
                          "ends with entry %" PRIu64 "-%" PRIu64 " at ordinal %" PRIu64
                          ", before the place to begin at",
                          summary.position.ms, summary.position.seq, summary.ordinal);
+    }
+    if (is_fine && report->entries == 0 && replay->config->until.kind != PLACE_NONE &&
+        !report->is_interrupted) {
+        return error_set(error, ERROR_USAGE, "%s: no entry lies between --from and --until",
+                         replay->config->capture);
     }
     return is_fine;
 }

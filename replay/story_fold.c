@@ -325,7 +325,7 @@ static bool fold_story(struct story *story, struct capture_reader *reader, struc
     struct bounded bounded = {.inner = capture_source_source(&capture), .telling = telling};
     struct loop loop = {
         .state = state,
-        .source = {.name = "capture", .self = &bounded, .read = read_bounded},
+        .source = {.self = &bounded, .read = read_bounded},
         .sinks = {{.name = "story", .self = telling, .fold = see_entry}},
         .sink_count = 1,
     };

@@ -49,7 +49,8 @@ static bool migrate(struct database *database, uint64_t version, struct error *e
 }
 
 /* Refuses what this program must not touch. */
-static bool check_version(struct database *database, uint64_t *version, struct error *error)
+static bool check_version(struct database *database, bool may_change, uint64_t *version,
+                          struct error *error)
 {
     uint64_t application_id, object_count;
     if (!database_number(database, "PRAGMA application_id", &application_id, error) ||
@@ -58,8 +59,8 @@ static bool check_version(struct database *database, uint64_t *version, struct e
         return false;
     }
     bool is_empty = object_count == 0 && application_id == 0 && *version == 0;
-    if (!is_empty && application_id != AUDIT_APPLICATION_ID) {
-        return error_set(error, ERROR_REFUSED, "%s: not an audit database",
+    if ((!is_empty || !may_change) && application_id != AUDIT_APPLICATION_ID) {
+        return error_set(error, ERROR_REFUSED, "%s: not an audit database of Salvor",
                          database_name(database));
     }
     if (*version > SCHEMA_VERSION) {
@@ -75,7 +76,7 @@ bool audit_schema_prepare(struct database *database, enum database_mode mode, st
 {
     uint64_t version;
     if (!database_run(database, common_settings, error) ||
-        !check_version(database, &version, error)) {
+        !check_version(database, may_change, &version, error)) {
         return false;
     }
     if (mode != DATABASE_WRITE) {

@@ -12,10 +12,17 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
+#define TOLD_SIZE_MAX 120
+
 const char *capture_file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
+}
+
+const char *capture_file_told(const char *path)
+{
+    return strlen(path) > TOLD_SIZE_MAX ? capture_file_name(path) : path;
 }
 
 bool capture_directory_sync(const char *directory)

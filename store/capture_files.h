@@ -27,6 +27,9 @@ void capture_files_drop(struct capture_files *files, size_t count);
 void capture_files_fini(struct capture_files *files);
 /* The part behind the last slash, borrowed: what messages call a file. */
 const char *capture_file_name(const char *path);
+/* What messages of a reader call it: the path as it was given, or its last part where the path
+ * would leave no room for the message. Borrowed. */
+const char *capture_file_told(const char *path);
 /* Makes lasting what was made, named or removed in the directory. False: errno tells why. */
 bool capture_directory_sync(const char *directory);
 /* Result: "DIRECTORY/NAME"; the caller frees it with mem_free. */

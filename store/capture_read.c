@@ -3,6 +3,7 @@
  */
 #include "store/capture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -15,12 +16,13 @@
 #include "base/check.h"
 #include "store/capture_parts.h"
 
-#define ZERO_CHUNK_SIZE 65536
-#define CHECKSUM_SIZE   4 /* zstd's, at a body's end */
+#define PARTITION_PREFIX "capture-"
+#define ZERO_CHUNK_SIZE  65536
+#define CHECKSUM_SIZE    4 /* zstd's, at a body's end */
 
 static const char *name_of(const struct capture_reader *reader)
 {
-    return capture_file_name(reader->files.paths[reader->file_index]);
+    return capture_file_told(reader->files.paths[reader->file_index]);
 }
 
 static enum capture_next damaged(const struct capture_reader *reader, struct error *error,
@@ -222,6 +224,23 @@ bool capture_reader_start(struct capture_reader *reader, size_t index, struct er
     return true;
 }
 
+/* Names the capture of a partition that is in a data directory. */
+static void refuse_empty(const char *path, struct error *error)
+{
+    error_set(error, ERROR_USAGE, "%s: no *%s file in it", path, CAPTURE_SUFFIX);
+    DIR *listing = opendir(path);
+    for (struct dirent *item; listing != NULL && (item = readdir(listing)) != NULL;) {
+        if (strncmp(item->d_name, PARTITION_PREFIX, sizeof(PARTITION_PREFIX) - 1) == 0) {
+            error_set(error, ERROR_USAGE, "%s: a data directory; its capture is %s/%s",
+                      capture_file_told(path), capture_file_told(path), item->d_name);
+            break;
+        }
+    }
+    if (listing != NULL) {
+        closedir(listing);
+    }
+}
+
 struct capture_reader *capture_reader_make(const char *path, struct error *error)
 {
     struct capture_reader *reader = mem_zero(sizeof(*reader));
@@ -237,7 +256,7 @@ struct capture_reader *capture_reader_make(const char *path, struct error *error
         goto close_reader;
     }
     if (reader->files.count == 0) {
-        error_set(error, ERROR_USAGE, "%s: no *%s file in it", path, CAPTURE_SUFFIX);
+        refuse_empty(path, error);
         goto close_reader;
     }
     return reader;

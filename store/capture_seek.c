@@ -36,7 +36,7 @@ bool capture_reader_look_at(struct capture_reader *reader, size_t index, struct 
            (next != CAPTURE_ERROR &&
             error_set(error, ERROR_CORRUPT,
                       "%s: frame 0 at byte %d: the file ends inside its header",
-                      capture_file_name(reader->files.paths[index]), CAPTURE_PRELUDE_SIZE));
+                      capture_file_told(reader->files.paths[index]), CAPTURE_PRELUDE_SIZE));
 }
 
 /* Enters the last file that the place is reached from; the first when it is reached from none. */
@@ -75,7 +75,7 @@ bool capture_seek(struct capture_reader *reader, uint64_t ordinal, struct error 
     return seek(reader, &(struct place){.number = ordinal}, error) &&
            (reader->ordinal <= ordinal ||
             error_set(error, ERROR_USAGE, "%s: the capture begins at ordinal %llu, behind %llu",
-                      capture_file_name(reader->files.paths[reader->file_index]),
+                      capture_file_told(reader->files.paths[reader->file_index]),
                       (unsigned long long)reader->ordinal, (unsigned long long)ordinal));
 }
 

@@ -143,7 +143,7 @@ static bool write_header(struct capture_writer *writer, const struct capture_hea
              UNFINISHED_SUFFIX);
     char *aside = capture_path_join(directory, aside_name);
     bool is_written = false;
-    writer->fd = open(aside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    writer->fd = open(aside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (writer->fd < 0) {
         fail(writer, "cannot be made", error);
         goto free_aside;

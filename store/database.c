@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/database.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -12,6 +14,7 @@
 #include "base/log.h"
 
 #define BUSY_TIMEOUT_MS   2000
+#define NAME_SIZE_MAX     120
 #define COPY_PAGES        256 /* a step of a copy: 1 MiB */
 #define EXIT_FAILED       3   /* what `salvor` exits with on an operating failure */
 #define WAL_SUFFIX        "-wal"
@@ -56,6 +59,21 @@ static bool fail(const struct database *database, int result, struct error *erro
                      sqlite3_errmsg(database->handle), result);
 }
 
+/* What SQLite calls unable to open or a disk error is told as what stands there. */
+static void fail_open(const struct database *database, const char *path, int result,
+                      struct error *error)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        error_set(error, ERROR_IO, "%s: %s", database->name,
+                  errno == ENOENT ? "no such file" : strerror(errno));
+    } else if (S_ISDIR(status.st_mode)) {
+        error_set(error, ERROR_IO, "%s: is a directory", database->name);
+    } else {
+        fail(database, result, error);
+    }
+}
+
 static bool file_exists(const char *path, const char *suffix)
 {
     char *whole = sqlite3_mprintf("%s%s", path, suffix);
@@ -95,7 +113,8 @@ struct database *database_open(const char *path, enum database_mode mode, struct
 {
     struct database *database = mem_zero(sizeof(*database));
     const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL ? path : slash + 1;
+    bool is_told_whole = mode == DATABASE_READ && strlen(path) <= NAME_SIZE_MAX;
+    const char *name = slash == NULL || is_told_whole ? path : slash + 1;
     database->name = memcpy(mem_zero(strlen(name) + 1), name, strlen(name));
     static const int flags_of[] = {
         [DATABASE_WRITE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
@@ -116,7 +135,7 @@ struct database *database_open(const char *path, enum database_mode mode, struct
         result = result == SQLITE_OK ? look(database) : result;
     }
     if (result != SQLITE_OK) {
-        fail(database, result, error);
+        fail_open(database, path, result, error);
         database_close(database);
         return NULL;
     }

@@ -196,8 +196,8 @@ def test_inspect_tells_how_a_capture_is_not_whole():
         place_told = f"copy.capture: frame {bad['frame']} at byte {bad['byte']}: "
         damaged, error = inspect(copy, code=1)
         check_equal(("damaged", bad["first_ordinal"] - 1), (damaged["ends"], damaged["entries"]))
-        check(damaged["damage"].startswith(place_told), damaged)
-        check(f"salvor capture inspect: {place_told}" in error, error)
+        check(place_told in damaged["damage"], damaged)
+        check("salvor capture inspect: " in error and place_told in error, error)
         done = run(SALVOR, "capture", "inspect", copy, code=1)
         check(f"\nentries     {damaged['entries']}\n" in done.stdout, done.stdout)
         check("ends        damaged" in done.stdout and place_told in done.stderr)

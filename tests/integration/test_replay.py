@@ -11,6 +11,7 @@ import sqlite3
 import struct
 import subprocess
 import termios
+import time
 
 from harness import BUILD, Place, ROOT, SALVOR, check, check_equal, main, run, wait_until
 
@@ -223,6 +224,38 @@ def test_an_interrupted_replay_ends_cleanly():
 
 # --- two of a kind ---
 
+def test_an_end_includes_the_second_it_names_and_no_range_is_empty():
+    cut = os.path.join(CORPUS, "network_cut.capture")
+    middle = int(document(0, "replay", cut, "--until", "#90")["position"].split("-")[0]) // 1000
+    second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(middle))
+    wanted = document(0, "replay", cut, "--until", f"@{middle}999")
+    check(document(0, "replay", cut, "--until", f"@{middle}000")["entries"] < wanted["entries"])
+    check_equal(wanted["entries"], document(0, "replay", cut, "--until", second)["entries"])
+    check_equal(document(0, "replay", cut)["entries"],
+                document(0, "replay", cut, "--until", second[:10])["entries"])
+    check("no entry lies between" in told(2, "replay", cut, "--until", "1970-01-01"))
+
+
+def test_what_is_no_capture_or_audit_is_named_as_it_was_typed():
+    with Place() as place:
+        capture = os.path.join(place.folder, "data", "capture-0")
+        os.mkdir(os.path.dirname(capture))
+        told(0, "capture", "cut", SILENT, "--until", "#20", "--out", capture)
+        check_equal(0o700, os.stat(capture).st_mode & 0o777)
+        file = os.path.join(capture, os.listdir(capture)[0])
+        check_equal(0o600, os.stat(file).st_mode & 0o777)
+        check(f"its capture is {capture}" in told(2, "replay", os.path.dirname(capture)))
+        with open(file, "r+b") as damaged:
+            damaged.seek(-5, os.SEEK_END)
+            damaged.write(b"12345")
+        check(f"salvor replay: {file}: frame 1 at" in told(3, "replay", capture))
+        check(f"salvor diff: {file}: frame 1 at" in told(3, "diff", capture, SILENT))
+        for audit, why in ((file + "x", "no such file"), (capture, "is a directory"),
+                           ("/dev/null", "not an audit database of Salvor")):
+            check(f"{audit}: {why}" in told(3, "audit", "verify", audit))
+        check("not with --json" in told(2, "replay", SILENT, "--decisions", "--json"))
+
+
 def test_two_captures_part_at_a_known_field():
     with Place() as place:
         scenario = "".join(lines_of(os.path.join(CORPUS, OPERATOR + ".scenario")))
@@ -291,6 +324,8 @@ if __name__ == "__main__":
          test_a_database_holds_what_an_instance_would_keep,
          test_a_part_of_a_capture_is_replayed_from_place_to_place,
          test_an_interrupted_replay_ends_cleanly,
+         test_an_end_includes_the_second_it_names_and_no_range_is_empty,
+         test_what_is_no_capture_or_audit_is_named_as_it_was_typed,
          test_two_captures_part_at_a_known_field,
          test_what_one_audit_has_let_go_is_no_difference,
          test_what_only_one_capture_covers_is_not_compared)
