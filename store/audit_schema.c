@@ -76,7 +76,7 @@ bool audit_schema_prepare(struct database *database, enum database_mode mode, st
 {
     uint64_t version;
     if (!database_run(database, common_settings, error) ||
-        !check_version(database, may_change, &version, error)) {
+        !check_version(database, mode == DATABASE_WRITE, &version, error)) {
         return false;
     }
     if (mode != DATABASE_WRITE) {
