@@ -116,6 +116,10 @@ static void put_decision(struct buffer *out, const struct what_if_job *job, enum
     json_put_truth(out, "possible_duplicate", decision->is_possible_duplicate);
     json_put_truth(out, "proved", job->is_proved[side]);
     json_put_truth(out, "unknown", decision->is_unknown);
+    if (decision->last_ms > 0 && decision->action == ACTION_ASK) {
+        json_put_text(out, "last_answer", span_of(answer_verdict_text(decision->last_verdict)));
+        json_put_number(out, "last_answer_at_ms", decision->last_ms);
+    }
     json_put_key(out, "evidence");
     if (decision->evidence.size > 0) {
         buffer_put_span(out, decision->evidence);

@@ -15,10 +15,11 @@ static const char warning[] =
     "first\n"
     "different decision. So each job is compared up to that decision and no further; a job's "
     "worker\n"
-    "that is free sooner, or a service with less to do, changes nothing here. Effects count as "
-    "done at\n"
-    "once. Services answer what they really answered next about the same attempt; a question that\n"
-    "nobody asked them is counted as unknown, and its job is left there.\n";
+    "that is free sooner, or a service with less to do, changes nothing here. Effects on the queue "
+    "count\n"
+    "as done at once. Services answer what they really answered next about the same attempt; a "
+    "question\n"
+    "or cancel that nobody sent them is counted as unknown, and its job is left there.\n";
 
 static const char *const side_names[WHAT_IF_SIDE_COUNT] = {
     [WHAT_IF_CAPTURED] = "captured", [WHAT_IF_OTHER] = "other"};
@@ -151,6 +152,18 @@ static void put_reality(struct buffer *out, const struct what_if_report *report)
 
 /* --- the jobs --- */
 
+static void put_unknown(struct buffer *out, const struct what_if_decision *decision)
+{
+    if (decision->action == ACTION_CANCEL) {
+        buffer_put_text(out, "; nobody sent it, so what came of it is unknown");
+    } else if (decision->last_ms > 0) {
+        put(out, "; nobody asked it after that (last answer: %s, %" PRIu64 " ms before)",
+            answer_verdict_text(decision->last_verdict), decision->at_ms - decision->last_ms);
+    } else {
+        buffer_put_text(out, "; nobody asked it, so the answer is unknown");
+    }
+}
+
 static void put_decision(struct buffer *out, const struct what_if_decision *decision)
 {
     phrase_put_time(out, decision->at_ms);
@@ -162,7 +175,9 @@ static void put_decision(struct buffer *out, const struct what_if_decision *deci
     }
     buffer_put_text(out, decision->is_observed ? "; only observed" : "");
     buffer_put_text(out, decision->is_possible_duplicate ? "; possibly a second run" : "");
-    buffer_put_text(out, decision->is_unknown ? "; nobody asked it, so the answer is unknown" : "");
+    if (decision->is_unknown) {
+        put_unknown(out, decision);
+    }
     buffer_put_byte(out, '\n');
 }
 

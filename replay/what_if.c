@@ -129,8 +129,8 @@ static bool fold_sides(struct what_if *whole, struct capture_reader *reader, str
         for (enum what_if_side side = 0; side < WHAT_IF_SIDE_COUNT; side++) {
             side_take(&whole->sides[side], &entry, is_event ? &event : NULL, subject);
         }
-        if (is_event && event.type == EVENT_JOB_COMPLETED) {
-            what_if_compare_completed(&whole->compare, &event, ordinal);
+        if (is_event && (event.type == EVENT_JOB_COMPLETED || event.type == EVENT_JOB_CLAIMED)) {
+            what_if_compare_worker(&whole->compare, &event, ordinal);
         }
         if (done % STEP_ENTRIES == 0 && !step(whole, done, answers->entries, error)) {
             return false;
@@ -142,8 +142,6 @@ static bool fold_sides(struct what_if *whole, struct capture_reader *reader, str
 static bool compare_sides(struct what_if *whole, struct capture_reader *reader, struct error *error)
 {
     const struct capture_header *header = capture_reader_header(reader);
-    struct span texts[WHAT_IF_SIDE_COUNT] = {[WHAT_IF_OTHER] =
-                                                 buffer_span(&whole->report->other_text)};
     for (enum what_if_side name = 0; name < WHAT_IF_SIDE_COUNT; name++) {
         struct side *side = &whole->sides[name];
         struct state *state = first_state(header, error);
@@ -153,7 +151,10 @@ static bool compare_sides(struct what_if *whole, struct capture_reader *reader, 
         side->name = name;
         side->answers = &whole->answers;
         side->compare = &whole->compare;
-        side->policy = texts[name];
+        if (name == WHAT_IF_OTHER) {
+            side->policy = buffer_span(&whole->report->other_text);
+            side->captured = &whole->sides[WHAT_IF_CAPTURED];
+        }
         side_begin(side, state, header->position);
     }
     if (!fold_sides(whole, reader, error)) {

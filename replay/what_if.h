@@ -3,15 +3,16 @@
  * with it, under the other one.
  *
  * Both sides follow the same rules. What the capture says of policies, of settled effects and of
- * answers belongs to the decisions that were taken then: it is left out. A side's own effects count
- * as applied at once. A question gets the next answer that the capture holds for the same job,
- * attempt and service job, at the place where it stands; where there is none the answer is unknown,
- * and so is all that would have followed.
+ * answers belongs to the decisions that were taken then: it is left out. A side's own effects on
+ * the queue count as applied at once. A question gets the next answer, and a cancel the next
+ * outcome of a cancel, that the capture holds for the same job, attempt and service job, at the
+ * place where it stands; where there is none it is unknown, and so is all that would have followed.
  *
  * Each job is compared decision by decision, up to and including its first different one: what its
  * worker would have done behind that is not in the capture. Two decisions are different when their
- * action, reason or attempt is, or when one is carried out and the other only observed. A back-off
- * is no decision of its own: the retry behind it is, and may come sooner or later. */
+ * action, reason or attempt is, or when one is carried out and the other only observed. A back-off,
+ * a question and the wait for a service that still runs are no decisions of their own: what they
+ * lead to is, and may come sooner or later. */
 #ifndef SALVOR_REPLAY_WHAT_IF_H
 #define SALVOR_REPLAY_WHAT_IF_H
 
@@ -39,7 +40,7 @@ enum what_if_side { WHAT_IF_CAPTURED, WHAT_IF_OTHER, WHAT_IF_SIDE_COUNT };
     X(PARK, "park", "parked")                                                              \
     X(RESUME, "resume", "jobs resumed")                                                    \
     X(OBSERVED, "observed", "only observed, of all these")                                 \
-    X(UNKNOWN, "unknown", "questions without an answer in the capture")                    \
+    X(UNKNOWN, "unknown", "questions and cancels that nobody sent")                        \
     X(FLEET_HOLD, "fleet_hold", "fleet: holds")                                            \
     X(FLEET_RESUME, "fleet_resume", "fleet: resumes")                                      \
     X(RELEASE, "release", "fleet: workers released")
@@ -60,10 +61,15 @@ struct what_if_decision {
     uint64_t at_ms;   /* of the stream */
     uint64_t ordinal; /* of the captured entry that led to it */
     struct span worker, service;
-    struct span evidence; /* JSON text */
-    bool is_observed;     /* what it wants is not carried out */
-    bool is_unknown;      /* a question that the capture does not answer */
+    struct span evidence;    /* JSON text */
+    struct span service_job; /* of the attempt that it ends or requeues; empty: none */
+    bool is_observed;        /* what it wants is not carried out */
+    bool is_backoff;         /* a wait that only delays the retry behind it */
     bool is_possible_duplicate;
+    bool is_unknown; /* a question or cancel of which the capture does not tell what came */
+    /* Of an unknown question: what the same one was answered before; last_ms 0: it was not. */
+    enum answer_verdict last_verdict;
+    uint64_t last_ms;
 };
 
 /* X(NAME, "name"): how the comparison of a job ended, where it did before the capture's end. */

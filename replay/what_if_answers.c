@@ -8,26 +8,28 @@
 /* Ids are printable, so that a line feed parts them. */
 #define KEY_PART '\n'
 
-/* A question of the capture, from its asking to its answer. */
+/* A question or cancel of the capture, from its sending to what came back. */
 struct question {
     struct table_node node; /* key: the effect's id */
     struct answers_subject *subject;
     uint32_t time; /* which of the subject's */
 };
 
-void answers_put_attempt(struct buffer *key, struct span job, uint64_t attempt)
+void answers_put_subject(struct buffer *key, enum effect_kind kind, struct span job,
+                         uint64_t attempt, struct span service_job)
 {
+    buffer_put_decimal(key, kind);
+    buffer_put_byte(key, KEY_PART);
     buffer_put_span(key, job);
     buffer_put_byte(key, KEY_PART);
     buffer_put_decimal(key, attempt);
-}
-
-void answers_put_subject(struct buffer *key, struct span job, uint64_t attempt,
-                         struct span service_job)
-{
-    answers_put_attempt(key, job, attempt);
     buffer_put_byte(key, KEY_PART);
     buffer_put_span(key, service_job);
+}
+
+bool answers_is_awaited(enum effect_kind kind)
+{
+    return kind == EFFECT_ASK || kind == EFFECT_CANCEL;
 }
 
 struct span answers_service_job(struct span target, struct span service)
@@ -41,7 +43,6 @@ void answers_init(struct answers *answers)
     *answers = (struct answers){.captured = mem_zero(sizeof(*answers->captured))};
     table_init(&answers->subjects, sizeof(struct answers_subject));
     table_init(&answers->questions, sizeof(struct question));
-    table_init(&answers->completed, sizeof(struct answers_completed));
     policy_preset(PRESET_SAFE, answers->captured);
     answers->captured->value[POLICY_EFFECTS] = EFFECTS_OBSERVE;
 }
@@ -75,10 +76,10 @@ static void note_policy(struct answers *answers, const struct state *state)
     struct span bad;
     *before = *answers->captured;
     CHECK(policy_parse_text(text, answers->captured, &bad));
+    buffer_reset(&answers->captured_text);
+    policy_put_text(&answers->captured_text, answers->captured);
     (void)what_if_keep_facts(answers->captured, before, NULL); /* What does not fit is not kept. */
     mem_free(before);
-    buffer_reset(&answers->captured_text);
-    buffer_put_span(&answers->captured_text, text);
     answers->policies++;
 }
 
@@ -89,9 +90,10 @@ void answers_begin(struct answers *answers, const struct state *state)
     struct effect_request request;
     struct buffer key = {0};
     while (state_next_open_effect(state, &cursor, &request)) {
-        if (request.kind == EFFECT_ASK) {
+        if (answers_is_awaited(request.kind)) {
             buffer_reset(&key);
-            answers_put_subject(&key, request.job, request.attempt, request.service_job);
+            answers_put_subject(&key, request.kind, request.job, request.attempt,
+                                request.service_job);
             note_question(answers, request.id, buffer_span(&key), summary.ordinal);
         }
     }
@@ -106,29 +108,29 @@ static void note_answer(struct answers *answers, const struct entry *entry, uint
 {
     struct event event;
     struct span field;
-    if (codec_decode(entry, &event, &field) != CODEC_NONE || event.type != EVENT_SERVICE_ANSWERED) {
+    if (codec_decode(entry, &event, &field) != CODEC_NONE ||
+        (event.type != EVENT_SERVICE_ANSWERED && event.type != EVENT_EFFECT_SETTLED)) {
         return;
     }
-    struct question *question = table_find(&answers->questions, event_text(&event, FIELD_QUESTION));
+    enum event_field name = event.type == EVENT_SERVICE_ANSWERED ? FIELD_QUESTION : FIELD_EFFECT;
+    struct question *question = table_find(&answers->questions, event_text(&event, name));
     if (question == NULL) {
         return;
     }
+    struct answers_subject *subject = question->subject;
     if (answers->count == answers->capacity) {
         answers->capacity = answers->capacity == 0 ? 64 : answers->capacity * 2;
         answers->list = mem_resize(answers->list, answers->capacity * sizeof(*answers->list));
     }
-    answers->list[answers->count++] =
-        (struct answer){.ordinal = ordinal, .subject = question->subject};
-    question->subject->last_answer = ordinal;
-    question->subject->times[question->time].closed = ordinal;
+    answers->list[answers->count++] = (struct answer){.ordinal = ordinal, .subject = subject};
+    subject->last_answer = ordinal;
+    subject->last_ms = entry->id.ms;
+    subject->times[question->time].closed = ordinal;
     table_remove(&answers->questions, question);
-    if (answer_verdict_named(event_text(&event, FIELD_VERDICT)) == ANSWER_COMPLETED) {
-        struct buffer key = {0};
-        answers_put_attempt(&key, event_text(&event, FIELD_JOB),
-                            event_number(&event, FIELD_ATTEMPT));
-        struct answers_completed *known = find_or_add(&answers->completed, buffer_span(&key));
-        known->at_ms = known->at_ms == 0 ? entry->id.ms : known->at_ms;
-        buffer_fini(&key);
+    if (event.type == EVENT_SERVICE_ANSWERED) {
+        subject->last_verdict = answer_verdict_named(event_text(&event, FIELD_VERDICT));
+        bool is_first = subject->last_verdict == ANSWER_COMPLETED && subject->completed_ms == 0;
+        subject->completed_ms = is_first ? entry->id.ms : subject->completed_ms;
     }
 }
 
@@ -145,12 +147,12 @@ static const struct decision *decision_of(const struct fold_output *output,
     return &output->decisions[number - 1];
 }
 
-static void note_ask(struct answers *answers, const struct fold_output *output,
-                     const struct effect_change *change, uint64_t ordinal)
+static void note_request(struct answers *answers, const struct fold_output *output,
+                         const struct effect_change *change, uint64_t ordinal)
 {
     const struct decision *decision = decision_of(output, change);
     struct buffer key = {0};
-    answers_put_subject(&key, decision->job, decision->attempt,
+    answers_put_subject(&key, change->kind, decision->job, decision->attempt,
                         answers_service_job(change->target, decision->service));
     note_question(answers, change->id, buffer_span(&key), ordinal);
     buffer_fini(&key);
@@ -164,8 +166,12 @@ static void note_changes(struct answers *answers, const struct fold_output *outp
         bool is_request = change->decision.size > 0;
         if (change->kind != EFFECT_ASK) {
             answers->reality.outcomes[change->outcome]++;
-        } else if (is_request) {
-            note_ask(answers, output, change, ordinal);
+        }
+        if (!answers_is_awaited(change->kind) || change->outcome == OUTCOME_OBSERVED) {
+            continue;
+        }
+        if (is_request) {
+            note_request(answers, output, change, ordinal);
         } else {
             struct question *question = table_find(&answers->questions, change->id);
             if (question != NULL) { /* Taken back; its answer may still come. */
@@ -203,7 +209,6 @@ void answers_fini(struct answers *answers)
     }
     table_fini(&answers->subjects);
     table_fini(&answers->questions);
-    table_fini(&answers->completed);
     mem_free(answers->list);
     mem_free(answers->captured);
     buffer_fini(&answers->captured_text);
@@ -227,11 +232,12 @@ enum answers_fate answers_fate(const struct answers *answers, struct span subjec
     return ANSWERS_UNKNOWN;
 }
 
-uint64_t answers_completed_ms(const struct answers *answers, struct span job, uint64_t attempt)
+uint64_t answers_completed_ms(const struct answers *answers, struct span job, uint64_t attempt,
+                              struct span service_job)
 {
     struct buffer key = {0};
-    answers_put_attempt(&key, job, attempt);
-    const struct answers_completed *known = table_find(&answers->completed, buffer_span(&key));
+    answers_put_subject(&key, EFFECT_ASK, job, attempt, service_job);
+    const struct answers_subject *known = table_find(&answers->subjects, buffer_span(&key));
     buffer_fini(&key);
-    return known == NULL ? 0 : known->at_ms;
+    return known == NULL ? 0 : known->completed_ms;
 }

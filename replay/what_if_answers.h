@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the capture knows besides its events: which questions were asked and answered, what turned
- * out to be completed, which policies were in force. Found by folding it as it is. */
+ * What the capture knows besides its events: which questions and cancels were sent, what came back,
+ * which policies were in force. Found by folding it as it is. */
 #ifndef SALVOR_REPLAY_WHAT_IF_ANSWERS_H
 #define SALVOR_REPLAY_WHAT_IF_ANSWERS_H
 
@@ -9,20 +9,22 @@
 #include "reducers/table.h"
 #include "replay/what_if.h"
 
-/* A subject that was asked about: job, attempt and service job. */
+/* What services were asked, or were told to cancel: kind, job, attempt and service job. */
 struct answers_subject {
     struct table_node node; /* key: answers_put_subject */
     struct answers_time {
         uint64_t asked, closed; /* ordinals; closed: UINT64_MAX while it is open */
     } * times;                  /* owned: one a question */
     uint32_t count, capacity;
-    uint64_t last_answer; /* ordinal; 0: none */
+    uint64_t last_answer;             /* ordinal; 0: none */
+    uint64_t last_ms;                 /* of that answer */
+    enum answer_verdict last_verdict; /* of a question */
+    uint64_t completed_ms;            /* of the first answer that it is completed; 0: none */
 };
 
 struct answers {
     struct table subjects;
     struct table questions; /* not answered yet, by their effect ids */
-    struct table completed; /* attempts that a service said to be completed: answers_put_attempt */
     struct answer {
         uint64_t ordinal;
         const struct answers_subject *subject;
@@ -37,16 +39,12 @@ struct answers {
     struct what_if_reality reality;
 };
 
-struct answers_completed {
-    struct table_node node;
-    uint64_t at_ms;
-};
-
-/* The keys. */
-void answers_put_subject(struct buffer *key, struct span job, uint64_t attempt,
-                         struct span service_job);
-void answers_put_attempt(struct buffer *key, struct span job, uint64_t attempt);
-/* The service job of a question's target. */
+/* The key; `kind`: ask or cancel. */
+void answers_put_subject(struct buffer *key, enum effect_kind kind, struct span job,
+                         uint64_t attempt, struct span service_job);
+/* What comes of it is a service's word: of a question or a cancel. */
+bool answers_is_awaited(enum effect_kind kind);
+/* The service job of a question's or cancel's target. */
 struct span answers_service_job(struct span target, struct span service);
 
 void answers_init(struct answers *answers);
@@ -67,7 +65,8 @@ enum answers_fate {
 
 enum answers_fate answers_fate(const struct answers *answers, struct span subject,
                                uint64_t ordinal);
-/* When a service said that the attempt is completed; 0: none did. */
-uint64_t answers_completed_ms(const struct answers *answers, struct span job, uint64_t attempt);
+/* When the service said that its job of this attempt is completed; 0: it did not. */
+uint64_t answers_completed_ms(const struct answers *answers, struct span job, uint64_t attempt,
+                              struct span service_job);
 
 #endif

@@ -10,18 +10,19 @@
 struct what_if_item {
     struct what_if_item *next; /* in its queue */
     struct what_if_decision told;
-    bool is_backoff; /* a wait that only delays the retry behind it */
+};
+
+/* What a worker told of an attempt: the key is job, attempt, worker. Ordinals and times. */
+struct completion {
+    struct table_node node;
+    uint64_t claimed; /* that it took the job, last */
+    /* That it completed it, first and last, and what `claimed` was then; 0: it did not. */
+    struct told {
+        uint64_t ordinal, at_ms, claimed;
+    } first, last;
 };
 
 /* --- items --- */
-
-/* A wait of the retry rules, which alone tell the counts with it; the other waits are for a service
- * or for the queue. Texts inside JSON have their quotes escaped, so the key can be no producer's.
- */
-static bool is_backoff(const struct what_if_decision *decision)
-{
-    return decision->action == ACTION_WAIT && span_holds(decision->evidence, SPAN("\"losses\":"));
-}
 
 static struct span keep(char **place, struct span text)
 {
@@ -36,7 +37,8 @@ static struct span keep(char **place, struct span text)
 /* One block holds the texts too. */
 static struct what_if_item *make_item(const struct what_if_decision *decision)
 {
-    size_t size = decision->worker.size + decision->service.size + decision->evidence.size;
+    size_t size = decision->worker.size + decision->service.size + decision->evidence.size +
+                  decision->service_job.size;
     struct what_if_item *item = mem_zero(sizeof(*item) + size);
     char *place = (char *)(item + 1);
     item->told = *decision;
@@ -44,7 +46,7 @@ static struct what_if_item *make_item(const struct what_if_decision *decision)
     item->told.worker = keep(&place, decision->worker);
     item->told.service = keep(&place, decision->service);
     item->told.evidence = keep(&place, decision->evidence);
-    item->is_backoff = is_backoff(decision);
+    item->told.service_job = keep(&place, decision->service_job);
     return item;
 }
 
@@ -62,6 +64,8 @@ static void empty(struct what_if_queue *queue)
     while (queue->first != NULL) {
         mem_free(pop(queue));
     }
+    mem_free(queue->passed);
+    queue->passed = NULL;
 }
 
 /* --- counting --- */
@@ -83,22 +87,28 @@ static void note_trial(struct what_if_subject *subject, enum what_if_side side,
         subject->trials =
             mem_resize(subject->trials, subject->trial_capacity * sizeof(*subject->trials));
     }
-    subject->trials[subject->trial_count++] = (struct what_if_trial){.side = side,
-                                                                     .action = decision->action,
-                                                                     .attempt = decision->attempt,
-                                                                     .ordinal = decision->ordinal};
+    struct what_if_decision brief = *decision;
+    brief.evidence = SPAN_NONE;
+    subject->trials[subject->trial_count++] =
+        (struct what_if_trial){.side = side, .item = make_item(&brief)};
+}
+
+/* A completion of the attempt speaks against it. */
+static bool is_trial(const struct what_if_decision *decision)
+{
+    bool is_end = decision->action == ACTION_FAIL || decision->action == ACTION_TIME_OUT;
+    return !decision->is_observed && (is_end || decision->action == ACTION_REQUEUE);
 }
 
 static void count(struct what_if_compare *compare, struct what_if_subject *subject,
                   enum what_if_side side, const struct what_if_decision *decision)
 {
     uint64_t(*total)[WHAT_IF_SIDE_COUNT] = compare->report->total;
-    bool is_end = decision->action == ACTION_FAIL || decision->action == ACTION_TIME_OUT;
     total[total_of[decision->action]][side]++;
     total[WHAT_IF_OBSERVED][side] += decision->is_observed;
     total[WHAT_IF_UNKNOWN][side] += decision->is_unknown;
     total[WHAT_IF_POSSIBLE_DUPLICATE][side] += decision->is_possible_duplicate;
-    if (!decision->is_observed && (is_end || decision->action == ACTION_REQUEUE)) {
+    if (is_trial(decision)) {
         note_trial(subject, side, decision);
     }
 }
@@ -128,32 +138,90 @@ static bool is_recovery(enum action action)
            action == ACTION_TIME_OUT || action == ACTION_PARK;
 }
 
-/* Counts the first of each queue and takes it out. */
+/* True when the other side decided before this one's next decision. */
+static bool is_behind(const struct what_if_item *item, const struct what_if_queue *other)
+{
+    return other->first != NULL &&
+           (item == NULL || item->told.ordinal > other->first->told.ordinal);
+}
+
+/* What a side did at the time of the first difference: the first of its queue, which is counted;
+ * or, where the other side was first, what it was asking or waiting for then. */
+static struct what_if_item *take_different(struct what_if_compare *compare,
+                                           struct what_if_subject *subject, enum what_if_side side,
+                                           bool is_waiting)
+{
+    struct what_if_queue *queue = &subject->queue[side];
+    struct what_if_item *item = NULL;
+    if (is_waiting && queue->passed != NULL && !subject->is_unanswered[side]) {
+        item = queue->passed;
+        queue->passed = NULL;
+    } else if (queue->first != NULL) {
+        item = pop(queue);
+        count(compare, subject, side, &item->told);
+    }
+    return item;
+}
+
 static void end_here(struct what_if_compare *compare, struct what_if_subject *subject,
                      enum what_if_end end)
 {
+    struct what_if_queue *queues = subject->queue;
+    bool is_waiting[WHAT_IF_SIDE_COUNT] = {
+        [WHAT_IF_CAPTURED] = is_behind(queues[WHAT_IF_CAPTURED].first, &queues[WHAT_IF_OTHER]),
+        [WHAT_IF_OTHER] = is_behind(queues[WHAT_IF_OTHER].first, &queues[WHAT_IF_CAPTURED]),
+    };
     subject->end = end;
     for (enum what_if_side side = 0; side < WHAT_IF_SIDE_COUNT; side++) {
-        struct what_if_queue *queue = &subject->queue[side];
-        if (queue->first != NULL) {
-            subject->told[side] = pop(queue);
-            count(compare, subject, side, &subject->told[side]->told);
-        }
-        empty(queue);
+        subject->told[side] = take_different(compare, subject, side, is_waiting[side]);
+        empty(&queues[side]);
     }
 }
 
-/* A back-off is counted and passed over. */
-static void pass_backoffs(struct what_if_compare *compare, struct what_if_subject *subject,
-                          enum what_if_side side)
+/* Questions and waits only lead to a decision. */
+static bool is_on_the_way(const struct what_if_decision *decision)
+{
+    bool is_poll = decision->action == ACTION_ASK ||
+                   (decision->action == ACTION_WAIT && decision->reason == REASON_SERVICE_RUNNING);
+    return decision->is_backoff || (is_poll && !decision->is_unknown && !decision->is_observed);
+}
+
+/* What only leads to a decision is counted and passed over. */
+static void pass_over(struct what_if_compare *compare, struct what_if_subject *subject,
+                      enum what_if_side side)
 {
     struct what_if_queue *queue = &subject->queue[side];
-    while (queue->first != NULL && queue->first->is_backoff) {
+    const struct what_if_queue *other =
+        &subject->queue[side == WHAT_IF_CAPTURED ? WHAT_IF_OTHER : WHAT_IF_CAPTURED];
+    while (queue->first != NULL && is_on_the_way(&queue->first->told)) {
         struct what_if_item *item = pop(queue);
+        if (is_behind(item, other)) {
+            queue->late_asks += item->told.action == ACTION_ASK;
+            queue->late_waits += item->told.action == ACTION_WAIT;
+            mem_free(item);
+            continue;
+        }
         count(compare, subject, side, &item->told);
-        queue->backs_off = item->told.reason;
-        mem_free(item);
+        mem_free(queue->passed);
+        queue->backs_off = item->told.is_backoff ? item->told.reason : REASON_NONE;
+        queue->passed = item->told.is_backoff ? NULL : item;
+        if (item->told.is_backoff) {
+            mem_free(item);
+        }
     }
+}
+
+/* Both sides go on behind equal decisions. */
+static void go_on(struct what_if_compare *compare, enum what_if_side side,
+                  struct what_if_queue *queue)
+{
+    compare->report->total[WHAT_IF_ASK][side] += queue->late_asks;
+    compare->report->total[WHAT_IF_WAIT][side] += queue->late_waits;
+    mem_free(pop(queue));
+    mem_free(queue->passed);
+    queue->passed = NULL;
+    queue->late_asks = queue->late_waits = 0;
+    queue->backs_off = REASON_NONE;
 }
 
 static void match(struct what_if_compare *compare, struct what_if_subject *subject)
@@ -161,8 +229,8 @@ static void match(struct what_if_compare *compare, struct what_if_subject *subje
     struct what_if_queue *captured = &subject->queue[WHAT_IF_CAPTURED];
     struct what_if_queue *other = &subject->queue[WHAT_IF_OTHER];
     while (subject->end == WHAT_IF_END_NONE) {
-        pass_backoffs(compare, subject, WHAT_IF_CAPTURED);
-        pass_backoffs(compare, subject, WHAT_IF_OTHER);
+        pass_over(compare, subject, WHAT_IF_CAPTURED);
+        pass_over(compare, subject, WHAT_IF_OTHER);
         if (captured->first == NULL || other->first == NULL) {
             break;
         }
@@ -177,9 +245,8 @@ static void match(struct what_if_compare *compare, struct what_if_subject *subje
             }
             count(compare, subject, WHAT_IF_CAPTURED, a);
             count(compare, subject, WHAT_IF_OTHER, b);
-            mem_free(pop(captured));
-            mem_free(pop(other));
-            captured->backs_off = other->backs_off = REASON_NONE;
+            go_on(compare, WHAT_IF_CAPTURED, captured);
+            go_on(compare, WHAT_IF_OTHER, other);
         }
     }
 }
@@ -189,6 +256,7 @@ void what_if_compare_init(struct what_if_compare *compare, const struct answers 
 {
     *compare = (struct what_if_compare){.answers = answers, .report = report};
     table_init(&compare->subjects, sizeof(struct what_if_subject));
+    table_init(&compare->completions, sizeof(struct completion));
 }
 
 static struct what_if_subject *subject_of(struct what_if_compare *compare, struct span job)
@@ -240,21 +308,37 @@ void what_if_compare_unanswered(struct what_if_compare *compare, enum what_if_si
     compare->report->total[WHAT_IF_UNKNOWN][side]++;
 }
 
-void what_if_compare_completed(struct what_if_compare *compare, const struct event *event,
-                               uint64_t ordinal)
+/* Ids are printable, so that a line feed parts them. */
+static void put_token(struct buffer *key, struct span job, uint64_t attempt, struct span worker)
 {
-    struct what_if_subject *subject = table_find(&compare->subjects, event_text(event, FIELD_JOB));
-    if (subject == NULL) {
+    buffer_put_span(key, job);
+    buffer_put_byte(key, '\n');
+    buffer_put_decimal(key, attempt);
+    buffer_put_byte(key, '\n');
+    buffer_put_span(key, worker);
+}
+
+void what_if_compare_worker(struct what_if_compare *compare, const struct event *event,
+                            uint64_t ordinal)
+{
+    struct span job = event_text(event, FIELD_JOB);
+    struct buffer key = {0};
+    if (table_find(&compare->subjects, job) == NULL) {
         return;
     }
-    if (subject->completion_count == subject->completion_capacity) {
-        subject->completion_capacity =
-            subject->completion_capacity == 0 ? 1 : subject->completion_capacity * 2;
-        subject->completions = mem_resize(subject->completions, subject->completion_capacity *
-                                                                    sizeof(*subject->completions));
+    put_token(&key, job, event_number(event, FIELD_ATTEMPT), event_text(event, FIELD_WORKER));
+    struct completion *known = table_find(&compare->completions, buffer_span(&key));
+    if (known == NULL) {
+        known = table_add(&compare->completions, buffer_span(&key),
+                          compare->completions.arrivals.count);
     }
-    subject->completions[subject->completion_count++] = (struct what_if_completion){
-        .attempt = event_number(event, FIELD_ATTEMPT), .at_ms = event->id.ms, .ordinal = ordinal};
+    if (event->type == EVENT_JOB_CLAIMED) {
+        known->claimed = ordinal;
+    } else {
+        known->last = (struct told){ordinal, event->id.ms, known->claimed};
+        known->first = known->first.ordinal == 0 ? known->last : known->first;
+    }
+    buffer_fini(&key);
 }
 
 void what_if_compare_waits(struct what_if_compare *compare, enum what_if_side side, struct span job)
@@ -267,32 +351,54 @@ void what_if_compare_waits(struct what_if_compare *compare, enum what_if_side si
 
 /* --- the end --- */
 
-/* When the capture says that the attempt was completed; 0: it does not. What a worker told before
- * the decision was known to it. */
-static uint64_t completed_ms(const struct what_if_compare *compare,
-                             const struct what_if_subject *subject, uint64_t attempt,
-                             uint64_t ordinal, bool *is_by_service)
+/* It came behind the decision, whose attempt nobody took anew between them. */
+static bool is_of(const struct told *told, uint64_t ordinal)
 {
-    uint64_t at_ms = answers_completed_ms(compare->answers, subject->node.key, attempt);
-    *is_by_service = at_ms > 0;
-    for (uint32_t i = 0; at_ms == 0 && i < subject->completion_count; i++) {
-        const struct what_if_completion *told = &subject->completions[i];
-        if (told->attempt == attempt && told->ordinal > ordinal) {
-            at_ms = told->at_ms;
-        }
+    return told->ordinal > ordinal && told->claimed <= ordinal;
+}
+
+/* The word of the worker that held the attempt. It tells no claim: a second claim of the same
+ * worker and attempt is known by its job.claimed. What it told before the decision was known to
+ * that. */
+static uint64_t completed_by_worker_ms(const struct what_if_compare *compare, struct span job,
+                                       const struct what_if_decision *decision)
+{
+    struct buffer key = {0};
+    put_token(&key, job, decision->attempt, decision->worker);
+    const struct completion *known = table_find(&compare->completions, buffer_span(&key));
+    buffer_fini(&key);
+    if (known == NULL || decision->worker.size == 0) {
+        return 0;
     }
-    return at_ms;
+    return is_of(&known->first, decision->ordinal)  ? known->first.at_ms
+           : is_of(&known->last, decision->ordinal) ? known->last.at_ms
+                                                    : 0;
+}
+
+/* When the capture says that the very attempt that the decision gives up was completed; 0: it does
+ * not. */
+static uint64_t completed_ms(const struct what_if_compare *compare, struct span job,
+                             const struct what_if_decision *decision, bool *is_by_service)
+{
+    uint64_t at_ms = 0;
+    if (is_trial(decision) && decision->service_job.size > 0) {
+        at_ms =
+            answers_completed_ms(compare->answers, job, decision->attempt, decision->service_job);
+    }
+    *is_by_service = at_ms > 0;
+    return at_ms > 0 || !is_trial(decision) ? at_ms
+                                            : completed_by_worker_ms(compare, job, decision);
 }
 
 static void prove(struct what_if_compare *compare, const struct what_if_subject *subject)
 {
     for (uint32_t i = 0; i < subject->trial_count; i++) {
-        const struct what_if_trial *trial = &subject->trials[i];
+        const struct what_if_decision *decision = &subject->trials[i].item->told;
         bool is_by_service;
-        if (completed_ms(compare, subject, trial->attempt, trial->ordinal, &is_by_service) > 0) {
-            enum what_if_total total = trial->action == ACTION_REQUEUE ? WHAT_IF_PROVED_DUPLICATE
-                                                                       : WHAT_IF_ENDED_COMPLETED;
-            compare->report->total[total][trial->side]++;
+        if (completed_ms(compare, subject->node.key, decision, &is_by_service) > 0) {
+            enum what_if_total total = decision->action == ACTION_REQUEUE ? WHAT_IF_PROVED_DUPLICATE
+                                                                          : WHAT_IF_ENDED_COMPLETED;
+            compare->report->total[total][subject->trials[i].side]++;
         }
     }
 }
@@ -323,13 +429,9 @@ static void tell(struct what_if_compare *compare, const struct what_if_subject *
             continue;
         }
         bool is_by_service;
-        uint64_t at_ms =
-            completed_ms(compare, subject, item->told.attempt, item->told.ordinal, &is_by_service);
-        enum action action = item->told.action;
+        uint64_t at_ms = completed_ms(compare, subject->node.key, &item->told, &is_by_service);
         job->side[side] = item->told;
-        job->is_proved[side] =
-            at_ms > 0 && !item->told.is_observed &&
-            (action == ACTION_REQUEUE || action == ACTION_FAIL || action == ACTION_TIME_OUT);
+        job->is_proved[side] = at_ms > 0;
         if (at_ms > 0) {
             job->completed_ms = at_ms;
             job->is_completed_by_service = is_by_service;
@@ -380,8 +482,11 @@ void what_if_compare_fini(struct what_if_compare *compare)
             empty(&subject->queue[side]);
             mem_free(subject->told[side]);
         }
+        for (uint32_t i = 0; i < subject->trial_count; i++) {
+            mem_free(subject->trials[i].item);
+        }
         mem_free(subject->trials);
-        mem_free(subject->completions);
     }
     table_fini(&compare->subjects);
+    table_fini(&compare->completions);
 }

@@ -17,27 +17,26 @@ struct what_if_subject {
     struct what_if_queue {
         struct what_if_item *first, *last; /* owned; decided, and not matched yet */
         uint32_t count;
-        enum reason backs_off; /* of the last wait, where nothing was decided since */
+        enum reason backs_off;       /* of the last wait, where nothing was decided since */
+        struct what_if_item *passed; /* owned; the last question or wait for a service, likewise */
+        /* Passed over behind the other side's next decision: counted when that has its equal. */
+        uint64_t late_asks, late_waits;
     } queue[WHAT_IF_SIDE_COUNT];
     bool is_unanswered[WHAT_IF_SIDE_COUNT]; /* at the end it waits for an answer */
     enum what_if_end end;
     struct what_if_item *told[WHAT_IF_SIDE_COUNT]; /* owned; where it ended; NULL: nothing */
     struct what_if_trial {                         /* what a completion may speak against */
         enum what_if_side side;
-        enum action action;
-        uint64_t attempt, ordinal;
-    } * trials; /* owned; counted decisions that were carried out */
+        struct what_if_item *item; /* owned */
+    } * trials;                    /* owned; counted decisions that were carried out */
     uint32_t trial_count, trial_capacity;
-    struct what_if_completion {
-        uint64_t attempt, at_ms, ordinal;
-    } * completions; /* owned; told by workers since something was decided */
-    uint32_t completion_count, completion_capacity;
 };
 
 struct what_if_compare {
     const struct answers *answers; /* borrowed */
     struct what_if_report *report; /* borrowed; counted into */
     struct table subjects;
+    struct table completions; /* by workers' word, of jobs about which something was decided */
 };
 
 void what_if_compare_init(struct what_if_compare *compare, const struct answers *answers,
@@ -48,9 +47,9 @@ void what_if_compare_take(struct what_if_compare *compare, enum what_if_side sid
 /* A question that stood open when the capture begins has no answer in it. */
 void what_if_compare_unanswered(struct what_if_compare *compare, enum what_if_side side,
                                 struct span job, const struct what_if_decision *question);
-/* A worker tells that the attempt is completed. */
-void what_if_compare_completed(struct what_if_compare *compare, const struct event *event,
-                               uint64_t ordinal);
+/* A worker tells that it took a job or completed it. */
+void what_if_compare_worker(struct what_if_compare *compare, const struct event *event,
+                            uint64_t ordinal);
 /* At the capture's end the side waits for an answer about the job. */
 void what_if_compare_waits(struct what_if_compare *compare, enum what_if_side side,
                            struct span job);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/sha256.h"
+#include "replay/evidence.h"
 
 /* Entries that a side makes stand right behind the captured one that led to them: they have its
  * time, and a sequence number that no captured one reaches. */
@@ -10,7 +11,7 @@
 
 #define PAIRS_MAX 5
 
-/* A question on its way. */
+/* A question or a cancel on its way. */
 struct waiting {
     struct table_node node; /* key: the subject's */
     struct buffer question; /* owned: the effect's id */
@@ -43,18 +44,24 @@ static void drop_waiting(struct side *side, struct waiting *waiting)
 
 /* --- what a fold gave --- */
 
-/* True when the capture holds no answer to the question. */
-static bool is_unknown(struct side *side, struct span job, uint64_t attempt,
-                       struct span service_job, struct span question)
+/* A question or cancel, `request`, has what came of it in reality still to come, or is told in
+ * `decision` to be unknown. */
+static void await(struct side *side, const struct effect_request *request,
+                  struct what_if_decision *decision)
 {
     struct buffer key = {0};
-    answers_put_subject(&key, job, attempt, service_job);
+    answers_put_subject(&key, request->kind, request->job, request->attempt, request->service_job);
     enum answers_fate fate = answers_fate(side->answers, buffer_span(&key), side->ordinal);
     if (fate != ANSWERS_UNKNOWN) {
-        wait_for_answer(side, buffer_span(&key), question);
+        wait_for_answer(side, buffer_span(&key), request->id);
+    } else {
+        const struct answers_subject *known =
+            table_find(&side->answers->subjects, buffer_span(&key));
+        decision->is_unknown = true;
+        decision->last_ms = known == NULL ? 0 : known->last_ms;
+        decision->last_verdict = known == NULL ? ANSWER_NONE : known->last_verdict;
     }
     buffer_fini(&key);
-    return fate == ANSWERS_UNKNOWN;
 }
 
 static void settle_next(struct side *side, struct span effect)
@@ -70,12 +77,32 @@ static void see_effect(struct side *side, const struct decision *row,
     if (decision->is_observed) {
         return;
     }
-    if (change->kind == EFFECT_ASK) {
-        struct span service_job = answers_service_job(change->target, row->service);
-        decision->is_unknown = is_unknown(side, row->job, row->attempt, service_job, change->id);
-    } else {
-        settle_next(side, change->id);
+    struct effect_request request = {
+        .id = change->id, .kind = change->kind, .job = row->job, .attempt = row->attempt};
+    if (answers_is_awaited(change->kind)) {
+        request.service_job = answers_service_job(change->target, row->service);
+        await(side, &request, decision);
+        return;
     }
+    settle_next(side, change->id);
+    if (state_open_effect(side->state, change->id, &request)) {
+        decision->service_job = request.service_job;
+    }
+}
+
+/* What only its evidence tells of a decision. */
+static void see_evidence(struct side *side, struct what_if_decision *decision)
+{
+    struct evidence evidence;
+    if ((decision->action == ACTION_WAIT || decision->action == ACTION_REQUEUE) &&
+        evidence_read(decision->evidence, &side->arena, &evidence)) {
+        /* Of the waits those of the retry rules alone tell the counts. */
+        decision->is_backoff =
+            decision->action == ACTION_WAIT && evidence_has(&evidence, MEASURE_LOSSES);
+        decision->is_possible_duplicate =
+            decision->action == ACTION_REQUEUE && evidence.measure[MEASURE_POSSIBLE_DUPLICATE] == 1;
+    }
+    arena_reset(&side->arena);
 }
 
 static void see_output(struct side *side)
@@ -93,9 +120,8 @@ static void see_output(struct side *side)
             .worker = row->worker,
             .service = row->service,
             .evidence = row->evidence,
-            .is_possible_duplicate = row->action == ACTION_REQUEUE &&
-                                     span_holds(row->evidence, SPAN("\"possible_duplicate\":1")),
         };
+        see_evidence(side, &decision);
         /* Effects are put down in the order of their decisions; what else changes names none. */
         while (place < output->change_count && output->changes[place].decision.size == 0) {
             place++;
@@ -154,7 +180,7 @@ static void settle(struct side *side, struct span effect, struct stream_id cause
     put(&pairs, "owner", buffer_span(&owner));
     put(&pairs, "epoch", span_of(epoch.text));
     put(&pairs, "effect", effect);
-    put(&pairs, "outcome", request.kind == EFFECT_CANCEL ? SPAN("accepted") : SPAN("applied"));
+    put(&pairs, "outcome", SPAN("applied"));
     fold_pairs(side, &pairs, made_id(side, cause));
     buffer_fini(&owner);
 }
@@ -173,16 +199,15 @@ static void settle_all(struct side *side, struct stream_id cause)
     }
 }
 
-static void fold_policy(struct side *side, struct stream_id id)
+static void fold_policy(struct side *side, struct span text, struct stream_id id)
 {
     struct pairs pairs = {.count = 0};
-    struct sha256 digest = sha256_of(side->policy);
+    struct sha256 digest = sha256_of(text);
     struct sha256_text hash = sha256_text(&digest);
     put(&pairs, "type", SPAN("policy"));
     put(&pairs, "origin", SPAN("operator"));
     put(&pairs, "hash", span_of(hash.text));
-    put(&pairs, "text", side->policy);
-    side->has_policy = true;
+    put(&pairs, "text", text);
     fold_pairs(side, &pairs, id);
 }
 
@@ -194,19 +219,22 @@ static void take_over_open(struct side *side, struct stream_id at)
     const struct effect *cursor = NULL;
     struct effect_request request;
     while (state_next_open_effect(side->state, &cursor, &request)) {
-        if (request.kind != EFFECT_ASK) {
+        if (!answers_is_awaited(request.kind)) {
             settle_next(side, request.id);
-        } else if (is_unknown(side, request.job, request.attempt, request.service_job,
-                              request.id)) {
-            struct what_if_decision question = {.action = ACTION_ASK,
-                                                .reason = REASON_NONE,
-                                                .attempt = request.attempt,
-                                                .at_ms = at.ms,
-                                                .ordinal = side->ordinal,
-                                                .worker = request.worker,
-                                                .service = request.service,
-                                                .is_unknown = true};
-            what_if_compare_unanswered(side->compare, side->name, request.job, &question);
+            continue;
+        }
+        struct what_if_decision sent = {
+            .action = request.kind == EFFECT_ASK ? ACTION_ASK : ACTION_CANCEL,
+            .reason = REASON_NONE,
+            .attempt = request.attempt,
+            .at_ms = at.ms,
+            .ordinal = side->ordinal,
+            .worker = request.worker,
+            .service = request.service,
+        };
+        await(side, &request, &sent);
+        if (sent.is_unknown) {
+            what_if_compare_unanswered(side->compare, side->name, request.job, &sent);
         }
     }
 }
@@ -218,10 +246,14 @@ void side_begin(struct side *side, struct state *state, struct stream_id at)
     side->ordinal = state_summary(state).ordinal;
     table_init(&side->waiting, sizeof(struct waiting));
     table_init(&side->unsettled, sizeof(struct unsettled));
-    bool is_policy_due = side->answers->has_policy_at_start || side->answers->policies == 0;
     take_over_open(side, at);
-    if (side->policy.size > 0 && is_policy_due) {
-        fold_policy(side, made_id(side, at));
+    /* A snapshot's policy is put in force anew on both sides: what that sets going is alike. */
+    bool is_other = side->captured != NULL;
+    if (side->answers->has_policy_at_start) {
+        struct span text = is_other ? side->policy : state_summary(state).policy_text;
+        fold_policy(side, text, made_id(side, at));
+    } else if (is_other && side->answers->policies == 0) {
+        fold_policy(side, side->policy, made_id(side, at));
     }
     settle_all(side, at);
 }
@@ -235,11 +267,12 @@ static void take_answer(struct side *side, const struct entry *entry, const stru
     }
     struct event answer = *event;
     struct buffer packed = {0}, raw = {0};
-    struct span name = SPAN("e");
-    answer.value[FIELD_QUESTION].text = buffer_span(&waiting->question);
+    struct span packed_name = SPAN("e");
+    enum event_field name = event->type == EVENT_SERVICE_ANSWERED ? FIELD_QUESTION : FIELD_EFFECT;
+    answer.value[name].text = buffer_span(&waiting->question);
     codec_put_packed(&packed, &answer);
     struct span value = buffer_span(&packed);
-    codec_put_raw(&raw, &name, &value, 1);
+    codec_put_raw(&raw, &packed_name, &value, 1);
     struct entry own = {.id = entry->id, .raw = buffer_span(&raw)};
     drop_waiting(side, waiting);
     fold(side, &own);
@@ -249,10 +282,11 @@ static void take_answer(struct side *side, const struct entry *entry, const stru
 
 static void take_policy(struct side *side, const struct entry *entry)
 {
-    if (side->policy.size == 0) {
-        fold(side, entry);
-    } else if (!side->has_policy) {
-        fold_policy(side, entry->id);
+    if (side->captured != NULL && side->captured->took_policy) {
+        fold_policy(side, side->policy, entry->id);
+    } else {
+        fold(side, entry); /* On the other side: one that is refused. */
+        side->took_policy = side->output.is_policy_new;
     }
 }
 
@@ -260,16 +294,16 @@ void side_take(struct side *side, const struct entry *entry, const struct event 
                const struct answers_subject *subject)
 {
     side->ordinal++;
+    side->took_policy = false;
     switch (event == NULL ? EVENT_NONE : event->type) {
     case EVENT_POLICY:
         take_policy(side, entry);
         break;
     case EVENT_SERVICE_ANSWERED:
+    case EVENT_EFFECT_SETTLED:
         if (subject != NULL) {
             take_answer(side, entry, event, subject);
         }
-        break;
-    case EVENT_EFFECT_SETTLED:
         break;
     default:
         fold(side, entry);
@@ -298,4 +332,5 @@ void side_fini(struct side *side)
     table_fini(&side->unsettled);
     state_destroy(side->state);
     fold_output_fini(&side->output);
+    arena_fini(&side->arena);
 }

@@ -10,20 +10,24 @@ struct side {
     const struct answers *answers;   /* borrowed */
     struct what_if_compare *compare; /* borrowed; told of every decision */
     struct state *state;             /* owned */
-    struct span policy; /* borrowed: the text that it is folded under; empty: as captured */
+    struct span policy;              /* borrowed: the text that the other side is folded under */
+    /* Borrowed; of the other side: the captured one, which takes each entry first. */
+    const struct side *captured;
     struct fold_output output;
-    struct table waiting;   /* by subject: the question that waits for the capture's next answer */
+    struct arena arena;     /* for one decision's evidence */
+    struct table waiting;   /* by subject: the question or cancel that the capture's next answer,
+                               or outcome, is for */
     struct table unsettled; /* effects that are done next, by their ids */
     uint64_t made_count;    /* entries that the capture does not hold */
     uint64_t ordinal;       /* of the captured entry that is folded, or the last one */
-    bool has_policy;        /* its own one is in force */
+    bool took_policy;       /* the captured side; from the last entry */
 };
 
 /* `state` is taken over. What it holds open is carried out or waits for its answer. `at`: the id
  * behind which the capture begins. */
 void side_begin(struct side *side, struct state *state, struct stream_id at);
-/* One captured entry. `event` is NULL when it could not be decoded; `subject`: of whose question it
- * is the answer; NULL: it is none. */
+/* One captured entry. `event` is NULL when it could not be decoded; `subject`: of whose
+ * question or cancel it tells what came of it; NULL: of none. */
 void side_take(struct side *side, const struct entry *entry, const struct event *event,
                const struct answers_subject *subject);
 /* Tells the comparison which jobs still wait for an answer. */

@@ -158,6 +158,40 @@ static void test_what_if__a_workers_own_word_proves_a_duplicate_too(void **fixtu
     what_if_report_fini(&report);
 }
 
+static void test_what_if__another_attempts_completion_proves_nothing(void **fixture)
+{
+    (void)fixture;
+    /* The same number, but another worker's claim: it is the second run itself. */
+    write_capture("epoch\n"
+                  "policy backoff_ms=0\n"
+                  "job.claimed job=j1 worker=w1 attempt=1 claim=c1\n" LOST
+                  "job.claimed job=j1 worker=w2 attempt=1 claim=c2\n"
+                  "job.completed job=j1 worker=w2 attempt=1 claim=c2\n",
+                  0);
+    struct what_if_report report = ask(PRESET_SAFE, "backoff_ms=0");
+    assert_total(&report, WHAT_IF_REQUEUE, 1, 1);
+    assert_total(&report, WHAT_IF_PROVED_DUPLICATE, 0, 0);
+    what_if_report_fini(&report);
+    /* The same worker's that claimed it again. */
+    write_capture("epoch\n"
+                  "policy backoff_ms=0\n"
+                  "job.claimed job=j1 worker=w1 attempt=1 claim=c1\n" LOST
+                  "job.claimed job=j1 worker=w1 attempt=1 claim=c2\n"
+                  "job.completed job=j1 worker=w1 attempt=1\n",
+                  0);
+    report = ask(PRESET_SAFE, "backoff_ms=0");
+    assert_total(&report, WHAT_IF_PROVED_DUPLICATE, 0, 0);
+    what_if_report_fini(&report);
+    write_capture("epoch\n"
+                  "policy backoff_ms=0\n"
+                  "job.claimed job=j1 worker=w1 attempt=1 claim=c1\n" LOST
+                  "job.completed job=j1 worker=w1 attempt=1\n",
+                  0);
+    report = ask(PRESET_SAFE, "backoff_ms=0");
+    assert_total(&report, WHAT_IF_PROVED_DUPLICATE, 1, 1);
+    what_if_report_fini(&report);
+}
+
 static void test_what_if__a_failure_of_what_was_completed_is_told(void **fixture)
 {
     (void)fixture;
@@ -196,16 +230,20 @@ static void test_what_if__where_the_answers_end_the_job_is_left_as_unknown(void 
     struct what_if_report report = ask(PRESET_SAFE, "ask_limit=2\nask_backoff_ms=500");
     assert_job(&report, 0, "j1: requeue service_unreachable possible | wait service_unreachable");
     what_if_report_fini(&report);
-    /* In reality the cancel did not reach the service; here both sides ask what came of it. */
+}
+
+static void test_what_if__a_question_asked_before_tells_its_last_answer(void **fixture)
+{
+    (void)fixture;
     write_capture("epoch\n"
-                  "policy on_running=cancel\n" HANDED_OFF LOST "answer j1 verdict=running\n"
-                  "settle j1 unknown\n",
+                  "policy ask_backoff_ms=20000\n" HANDED_OFF LOST "answer j1 verdict=running\n"
+                  "run 10000\n",
                   0);
-    report = ask(PRESET_SAFE, "on_running=cancel");
-    assert_int_equal(report.jobs_different, 0);
-    assert_int_equal(report.jobs_unknown, 1);
-    assert_job(&report, 0, "j1: ask service_running unknown | ask service_running unknown");
-    assert_total(&report, WHAT_IF_UNKNOWN, 1, 1);
+    struct what_if_report report = ask(PRESET_SAFE, "ask_backoff_ms=1000");
+    assert_job(&report, 0, "j1: wait service_running | ask service_running unknown");
+    assert_int_equal(report.jobs[0].side[WHAT_IF_OTHER].last_verdict, ANSWER_RUNNING);
+    assert_int_equal(report.jobs[0].side[WHAT_IF_OTHER].last_ms,
+                     report.jobs[0].side[WHAT_IF_CAPTURED].at_ms);
     what_if_report_fini(&report);
 }
 
@@ -240,6 +278,76 @@ static void test_what_if__an_answer_of_a_question_asked_sooner_comes_when_it_cam
     assert_int_equal(report.delay.count, 0); /* Both requeue when the answer is there. */
     assert_total(&report, WHAT_IF_ASK, 1, 1);
     assert_total(&report, WHAT_IF_REQUEUE, 1, 1);
+    what_if_report_fini(&report);
+}
+
+/* --- against itself --- */
+
+/* The first policy of the capture is the other one too. */
+static void assert_same_as_itself(const char *lines, uint64_t begin, uint64_t requeues)
+{
+    struct scenario_capture made = scenario_capture_write(capture, span_of(lines), begin);
+    struct policy policy;
+    struct span bad;
+    assert_true(policy_parse_text(buffer_span(&made.policy), &policy, &bad));
+    struct what_if_report report = ask_policy(&policy);
+    assert_int_equal(report.jobs_different, 0);
+    for (enum what_if_total total = 0; total < WHAT_IF_TOTAL_COUNT; total++) {
+        assert_int_equal(report.total[total][WHAT_IF_CAPTURED], report.total[total][WHAT_IF_OTHER]);
+    }
+    assert_int_equal(report.delay.count, 0);
+    assert_total(&report, WHAT_IF_REQUEUE, requeues, requeues);
+    what_if_report_fini(&report);
+    buffer_fini(&made.policy);
+}
+
+/* A job that is owed under one service's policy and is another one's by now. */
+#define OWED                                                           \
+    "epoch\n"                                                          \
+    "policy service.a.effects=observe backoff_ms=0\n"                  \
+    "job.claimed job=j1 worker=w1 attempt=1 claim=c1 service=a\n" LOST \
+    "job.handed_off job=j1 worker=w1 attempt=1 service=b service_job=x\n"
+
+static void test_what_if__a_refused_policy_is_nobodys(void **fixture)
+{
+    (void)fixture;
+    assert_same_as_itself("epoch\n"
+                          "policy text=garbage\n"
+                          "job.claimed job=j1 worker=w1 attempt=1 claim=c1\n" LOST "run 3000\n"
+                          "policy\n"
+                          "job.claimed job=j2 worker=w2 attempt=1 claim=c2\n"
+                          "worker.lost worker=w2\n"
+                          "run 3000\n",
+                          0, 3);
+}
+
+static void test_what_if__the_same_policy_again_judges_what_is_owed_on_both_sides(void **fixture)
+{
+    (void)fixture;
+    assert_same_as_itself(OWED "policy service.a.effects=observe backoff_ms=0\nrun 2000\n", 0, 1);
+}
+
+static void test_what_if__a_snapshots_policy_is_put_in_force_on_both_sides(void **fixture)
+{
+    (void)fixture;
+    assert_same_as_itself(OWED "run 2000\n", 5, 0);
+}
+
+static void test_what_if__a_cancel_takes_the_outcome_that_it_had(void **fixture)
+{
+    (void)fixture;
+    static const char lines[] = "epoch\n"
+                                "policy job_timeout_ms=1000\n" HANDED_OFF "run 1000\n"
+                                "settle j1 unsupported\n"
+                                "answer j1 verdict=running\n"
+                                "settle j1 applied\n"
+                                "run 8000\n";
+    write_capture(lines, 0);
+    struct what_if_report report = ask(PRESET_SAFE, "job_timeout_ms=1000\nmax_retries=1");
+    assert_int_equal(report.job_count, 0);
+    assert_total(&report, WHAT_IF_CANCEL, 1, 1);
+    assert_total(&report, WHAT_IF_TIME_OUT, 1, 1);
+    assert_total(&report, WHAT_IF_UNKNOWN, 0, 0);
     what_if_report_fini(&report);
 }
 
@@ -287,6 +395,30 @@ static void test_what_if__a_retry_that_does_not_come_is_a_difference(void **fixt
     what_if_report_fini(&report);
 }
 
+static void test_what_if__fewer_questions_to_the_same_end_are_no_difference(void **fixture)
+{
+    (void)fixture;
+    write_capture("epoch\n"
+                  "policy worker_silent_ms=1000 mass_loss_percent=0\n" HANDED_OFF "run 1000\n"
+                  "answer j1 verdict=running\n"
+                  "run 4000\n"
+                  "answer j1 verdict=completed\n",
+                  0);
+    struct what_if_report report = ask(PRESET_SAFE, "worker_silent_ms=3000\nmass_loss_percent=0");
+    assert_int_equal(report.job_count, 0);
+    assert_total(&report, WHAT_IF_ASK, 2, 1);
+    assert_total(&report, WHAT_IF_WAIT, 1, 0);
+    assert_total(&report, WHAT_IF_COMPLETE, 1, 1);
+    what_if_report_fini(&report);
+    /* The other one ends it while the captured one waits: what comes later is not counted. */
+    report = ask(PRESET_SEED, "worker_silent_ms=1000\nmass_loss_percent=0");
+    assert_job(&report, 0, "j1: wait service_running | requeue service_running possible proved");
+    assert_total(&report, WHAT_IF_ASK, 1, 1);
+    assert_total(&report, WHAT_IF_WAIT, 1, 0);
+    assert_total(&report, WHAT_IF_COMPLETE, 0, 0);
+    what_if_report_fini(&report);
+}
+
 /* --- effects --- */
 
 static void test_what_if__what_is_only_observed_is_not_what_is_done(void **fixture)
@@ -318,15 +450,14 @@ static void test_what_if__effects_are_done_at_once_whatever_became_of_them(void 
     what_if_report_fini(&report);
 }
 
-static void test_what_if__a_cancel_is_accepted_and_asked_about(void **fixture)
+static void test_what_if__what_came_of_a_cancel_that_nobody_sent_is_unknown(void **fixture)
 {
     (void)fixture;
     write_capture(RUNNING_THEN_COMPLETED, 0);
     struct what_if_report report = ask(PRESET_SAFE, "on_running=cancel");
-    assert_job(&report, 0, "j1: wait service_running | cancel service_running");
+    assert_job(&report, 0, "j1: wait service_running | cancel service_running unknown");
     assert_total(&report, WHAT_IF_CANCEL, 0, 1);
-    /* Its question takes the answer that came next: no more than the cancel itself is compared. */
-    assert_total(&report, WHAT_IF_UNKNOWN, 0, 0);
+    assert_total(&report, WHAT_IF_UNKNOWN, 0, 1);
     what_if_report_fini(&report);
 }
 
@@ -558,16 +689,23 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_if__a_requeue_of_what_was_completed_later_is_a_proved_duplicate),
         cmocka_unit_test(test_what_if__a_workers_own_word_proves_a_duplicate_too),
+        cmocka_unit_test(test_what_if__another_attempts_completion_proves_nothing),
         cmocka_unit_test(test_what_if__a_failure_of_what_was_completed_is_told),
         cmocka_unit_test(test_what_if__a_question_that_nobody_asked_is_unknown),
         cmocka_unit_test(test_what_if__where_the_answers_end_the_job_is_left_as_unknown),
+        cmocka_unit_test(test_what_if__a_question_asked_before_tells_its_last_answer),
         cmocka_unit_test(test_what_if__a_question_open_at_the_end_is_not_unknown),
         cmocka_unit_test(test_what_if__an_answer_of_a_question_asked_sooner_comes_when_it_came),
+        cmocka_unit_test(test_what_if__a_refused_policy_is_nobodys),
+        cmocka_unit_test(test_what_if__the_same_policy_again_judges_what_is_owed_on_both_sides),
+        cmocka_unit_test(test_what_if__a_snapshots_policy_is_put_in_force_on_both_sides),
+        cmocka_unit_test(test_what_if__a_cancel_takes_the_outcome_that_it_had),
         cmocka_unit_test(test_what_if__another_back_off_is_a_delay_and_no_difference),
         cmocka_unit_test(test_what_if__a_retry_that_does_not_come_is_a_difference),
+        cmocka_unit_test(test_what_if__fewer_questions_to_the_same_end_are_no_difference),
         cmocka_unit_test(test_what_if__what_is_only_observed_is_not_what_is_done),
         cmocka_unit_test(test_what_if__effects_are_done_at_once_whatever_became_of_them),
-        cmocka_unit_test(test_what_if__a_cancel_is_accepted_and_asked_about),
+        cmocka_unit_test(test_what_if__what_came_of_a_cancel_that_nobody_sent_is_unknown),
         cmocka_unit_test(test_what_if__without_a_hold_silence_is_acted_on),
         cmocka_unit_test(test_what_if__a_side_far_ahead_is_not_waited_for),
         cmocka_unit_test(test_what_if__what_a_snapshot_holds_open_goes_on),

@@ -126,14 +126,46 @@ static void hold_against_itself(const char *name, struct span text, uint64_t *co
             assert_int_equal(report.entries, entries - begin);
             assert_sound(name, &report);
             assert_same(name, &report);
-            /* A cancel is taken to be accepted: what was asked behind it is not always told. */
-            assert_true(report.total[WHAT_IF_UNKNOWN][WHAT_IF_OTHER] == 0 ||
-                        report.total[WHAT_IF_CANCEL][WHAT_IF_OTHER] > 0 || begin > 0);
+            /* Only a policy in force anew asks what nobody asked. */
+            assert_true(report.total[WHAT_IF_UNKNOWN][WHAT_IF_OTHER] == 0 || begin > 0 ||
+                        report.reality.outcomes[OUTCOME_GONE] > 0);
             ++*count;
             what_if_report_fini(&report);
         }
         buffer_fini(&made.policy);
     }
+}
+
+/* With a policy before its own that is refused, and its own once more at the end. */
+static void hold_with_policies(const char *name, struct span text, uint64_t *count)
+{
+    struct buffer lines = {0};
+    struct span rest = text, policy = SPAN_NONE;
+    while (rest.size > 0) {
+        struct span line = span_cut(&rest, '\n');
+        if (span_is(line, "----")) {
+            break;
+        }
+        if (policy.size == 0 && span_holds(line, SPAN("policy")) && line.data[0] == 'p') {
+            policy = line;
+            buffer_put_text(&lines, "policy text=refused\n");
+        }
+        buffer_put_span(&lines, line);
+        buffer_put_byte(&lines, '\n');
+    }
+    buffer_put_span(&lines, policy);
+    buffer_put_text(&lines, "\nrun 2000\n");
+    /* A text of its own may be one that is refused, or the empty one. */
+    if (policy.size > 0 && !span_holds(policy, SPAN("text="))) {
+        hold_against_itself(name, buffer_span(&lines), count);
+    }
+    buffer_fini(&lines);
+}
+
+static void test_what_if_scenarios__policies_refused_or_repeated_change_nothing(void **fixture)
+{
+    (void)fixture;
+    assert_true(with_scenarios(hold_with_policies) > 0);
 }
 
 static void test_what_if_scenarios__the_same_policy_decides_the_same(void **fixture)
@@ -168,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_if_scenarios__the_same_policy_decides_the_same),
+        cmocka_unit_test(test_what_if_scenarios__policies_refused_or_repeated_change_nothing),
         cmocka_unit_test(test_what_if_scenarios__other_policies_decide_otherwise),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
