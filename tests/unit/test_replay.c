@@ -407,7 +407,7 @@ static void test_replay__begins_at_the_last_snapshot_before_the_place(void **fix
     struct replay_report report = {0};
     struct error error = {0};
     assert_false(replay_run(&config, &report, &error));
-    assert_non_null(strstr(error.message, "at ordinal 5 is of a version that this program cannot"));
+    assert_non_null(strstr(error.message, "at ordinal 5 is not readable by this program"));
     replay_report_fini(&report);
 }
 
