@@ -109,13 +109,14 @@ static size_t frame_of(const struct example *example, size_t place)
     return frame;
 }
 
-/* The message names file, frame and the byte where the frame begins. */
+/* The message names file with its folder, frame and the byte where the frame begins. */
 static void check_located(const struct example *example, size_t frame, const struct error *error)
 {
-    char place[80];
+    char place[240];
     size_t offset =
         frame == 0 && strstr(error->message, "byte 0:") != NULL ? 0 : example->offset[frame];
-    snprintf(place, sizeof(place), FILE_NAME ": frame %zu at byte %zu: ", frame, offset);
+    snprintf(place, sizeof(place),
+             "%s: frame %zu at byte %zu: ", folder_path(example->folder, FILE_NAME), frame, offset);
     assert_int_equal(strncmp(error->message, place, strlen(place)), 0);
 }
 
@@ -371,8 +372,11 @@ static void test_capture_damage__a_newer_format_is_refused(void **fixture)
     uint64_t read, ordinal;
     assert_int_equal(read_all(example, &read, &error), CAPTURE_ERROR);
     assert_int_equal(error.code, ERROR_REFUSED);
-    assert_string_equal(error.message, FILE_NAME ": capture format 2; this program reads format 1: "
-                                                 "use a newer one");
+    char wanted[240];
+    snprintf(wanted, sizeof(wanted),
+             "%s: capture format 2; this program reads format 1: use a newer one",
+             folder_path(example->folder, FILE_NAME));
+    assert_string_equal(error.message, wanted);
     assert_null(resume(example, &ordinal, &error));
     assert_int_equal(error.code, ERROR_REFUSED);
 }
