@@ -64,6 +64,25 @@ static void write_with(enum diff_side side, uint32_t index, const char *line)
     write_side(side, &plain, lines);
 }
 
+/* The story without one entry; the others keep their ids. */
+static void write_without(enum diff_side side, uint64_t ms)
+{
+    struct error error;
+    struct buffer raw = {0};
+    tree_remove(paths[side]);
+    struct capture_writer *writer = capture_create(paths[side], &plain, &error);
+    assert_non_null(writer);
+    for (uint64_t number = 1; number <= STORY_SIZE; number++) {
+        if (number != ms) {
+            struct entry entry = capture_line_entry(story[number - 1], number, &raw);
+            capture_append(writer, &entry);
+        }
+    }
+    assert_true(capture_flush(writer, &error));
+    capture_close(writer);
+    buffer_fini(&raw);
+}
+
 static void run(struct diff_captures *diff)
 {
     struct diff_config config = {.path = {paths[DIFF_A], paths[DIFF_B]}};
@@ -153,25 +172,41 @@ static void test_diff__counts_what_only_one_has(void **fixture)
 {
     (void)fixture;
     struct diff_captures diff;
+    write_side(DIFF_A, &plain, story);
+    write_without(DIFF_B, 3);
+    run(&diff);
+    assert_false(diff_captures_are_equal(&diff));
+    assert_int_equal(diff.first.kind, DIFF_ONLY_A);
+    assert_int_equal(diff.first.id.ms, 3);
+    assert_false(diff.first.has_ended[DIFF_B]);
+    assert_int_equal(diff.types[EVENT_JOB_CLAIMED].only[DIFF_A], 1);
+    assert_int_equal(diff.total.only[DIFF_B], 0);
+    assert_int_equal(diff.side[DIFF_A].beyond, 0);
+    assert_int_equal(diff.equal, STORY_SIZE - 1);
+    diff_captures_fini(&diff);
+}
+
+static void test_diff__compares_up_to_the_nearer_end(void **fixture)
+{
+    (void)fixture;
+    struct diff_captures diff;
     const char *shorter[LINES_MAX] = {story[0], story[1], story[2], "no.such type=x", NULL};
     write_side(DIFF_A, &plain, story);
     write_side(DIFF_B, &plain, shorter);
     run(&diff);
     assert_int_equal(diff.first.kind, DIFF_CHANGED);
     assert_int_equal(diff.total.changed, 1);
-    assert_int_equal(diff.total.only[DIFF_A], 2);
-    assert_int_equal(diff.types[EVENT_TICK].only[DIFF_A], 1);
-    assert_int_equal(diff.total.only[DIFF_B], 0);
+    assert_int_equal(diff.total.only[DIFF_A], 0);
+    assert_int_equal(diff.side[DIFF_A].beyond, 2);
     diff_captures_fini(&diff);
 
-    write_side(DIFF_A, &plain, (const char *const[]){story[0], NULL});
+    write_side(DIFF_B, &plain, (const char *const[]){story[0], NULL});
     run(&diff);
-    assert_int_equal(diff.first.kind, DIFF_ONLY_B);
-    assert_int_equal(diff.first.id.ms, 2);
-    assert_true(diff.first.has_ended[DIFF_A]);
-    assert_false(diff.first.has_ended[DIFF_B]);
-    assert_int_equal(diff.types[EVENT_JOB_CLAIMED].only[DIFF_B], 2);
-    assert_int_equal(diff.types[EVENT_NONE].only[DIFF_B], 1);
+    assert_true(diff_captures_are_equal(&diff));
+    assert_true(diff_captures_overlap(&diff));
+    assert_int_equal(diff.equal, 1);
+    assert_int_equal(diff.side[DIFF_A].beyond, STORY_SIZE - 1);
+    assert_int_equal(diff.side[DIFF_B].beyond, 0);
     diff_captures_fini(&diff);
 }
 
@@ -198,7 +233,9 @@ static void test_diff__compares_where_both_have_entries(void **fixture)
     write_side(DIFF_A, &plain, (const char *const[]){story[0], NULL});
     run(&diff);
     assert_int_equal(diff.side[DIFF_A].passed, 1);
-    assert_int_equal(diff.total.only[DIFF_B], 3);
+    assert_int_equal(diff.side[DIFF_B].beyond, 3);
+    assert_int_equal(diff.total.only[DIFF_B], 0);
+    assert_false(diff_captures_overlap(&diff));
     diff_captures_fini(&diff);
 }
 
@@ -321,6 +358,7 @@ int main(void)
         IN_FOLDER(test_diff__equal_captures_are_equal),
         IN_FOLDER(test_diff__names_the_entry_and_the_field),
         IN_FOLDER(test_diff__counts_what_only_one_has),
+        IN_FOLDER(test_diff__compares_up_to_the_nearer_end),
         IN_FOLDER(test_diff__compares_where_both_have_entries),
         IN_FOLDER(test_diff__compares_the_headers),
         IN_FOLDER(test_diff__finds_the_first_decision_and_its_columns),
