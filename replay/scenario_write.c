@@ -38,9 +38,10 @@ static bool is_forged(const struct fold_output *output)
 static bool is_plain_tick(const struct scenario_writing *writing, const struct scenario_line *line,
                           uint64_t *elapsed_ms)
 {
-    *elapsed_ms = event_number(&line->event, FIELD_ELAPSED_MS);
-    return line->problem == CODEC_NONE && line->event.type == EVENT_TICK &&
-           writing->output.problem == NULL && event_number(&line->event, FIELD_GAP_MS) == 0;
+    bool is_tick = line->problem == CODEC_NONE && line->event.type == EVENT_TICK &&
+                   writing->output.problem == NULL;
+    *elapsed_ms = is_tick ? event_number(&line->event, FIELD_ELAPSED_MS) : 0;
+    return is_tick && event_number(&line->event, FIELD_GAP_MS) == 0;
 }
 
 /* The entry is folded; its line was begun before. */
