@@ -35,9 +35,9 @@ STORE = audit audit_backup audit_jobs audit_policy audit_prune audit_read audit_
 REPLAY = anonymize anonymize_entry anonymize_proof capture_source compare corpus cut cut_job \
     cut_prove decision_line diff_audits diff_captures diff_entry evidence excerpt journal \
     journal_keep journal_open line_diff loop otherwise otherwise_rules owner phrase place \
-    pseudonyms reasoning record replay scenario scenario_ids scenario_lines scenario_rows \
+    policy_facts pseudonyms reasoning record replay scenario scenario_ids scenario_lines scenario_rows \
     scenario_words scenario_write scribe standing story story_fold what_if what_if_answers \
-    what_if_compare what_if_policy what_if_record what_if_side why why_events why_json why_page \
+    what_if_compare what_if_record what_if_side why why_events why_json why_page \
     why_state why_text
 STREAM = dispatch duty lead live live_sink names patience queue range reader redis redis_url \
     survey survey_rights survey_settings

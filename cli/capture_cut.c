@@ -20,12 +20,8 @@ enum { OUT, FROM, UNTIL, JOB, AS_SCENARIO, JSON };
 
 static const struct option_rule rules[] = {
     [OUT] = {.name = "--out", .value = "DIR", .help = "write the cut here; holds no capture yet"},
-    [FROM] = {.name = "--from",
-              .value = "PLACE",
-              .help = "begin at this time, id or ordinal (the first entry)"},
-    [UNTIL] = {.name = "--until",
-               .value = "PLACE",
-               .help = "end behind this time, id or ordinal (the last entry)"},
+    [FROM] = PLACE_FROM_RULE,
+    [UNTIL] = PLACE_UNTIL_RULE,
     [JOB] = {.name = "--job",
              .value = "JOB",
              .help = "only what touches this job; proved to give the same decisions"},

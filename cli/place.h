@@ -11,6 +11,18 @@
     "a time (2026-11-23T11:58:41.123, UTC; or the day alone), Unix ms (@1700000000000)," gap \
     "a stream id (1700000000000-0) or an ordinal (#17)"
 
+/* Rows of a verb that takes a range. */
+#define PLACE_FROM_RULE                                               \
+    {                                                                 \
+        .name = "--from", .value = "PLACE",                           \
+        .help = "begin at this time, id or ordinal (the first entry)" \
+    }
+#define PLACE_UNTIL_RULE                                               \
+    {                                                                  \
+        .name = "--until", .value = "PLACE",                           \
+        .help = "end behind this time, id or ordinal (the last entry)" \
+    }
+
 /* "2026-11-23T11:58:41.123Z" (UTC; from the day alone to the ms), "@1700000000000" (Unix ms),
  * "1700000000000-0" (a stream id) or "#17" (an ordinal). */
 bool place_read(struct span text, struct place *out);

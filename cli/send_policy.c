@@ -10,6 +10,7 @@
 #include "cli/policy_in_force.h"
 #include "cli/services.h"
 #include "cli/verb.h"
+#include "replay/policy_facts.h"
 #include "stream/names.h"
 
 extern char **environ;
@@ -38,41 +39,24 @@ static void check_target(struct config *config, const struct config *own)
     }
 }
 
-static bool has_facts(const struct policy *policy, struct span name)
+static void tell_kept(void *payload, const struct policy_service *service)
 {
-    bool is_found = false;
-    for (uint32_t i = 0; i < policy->service_count; i++) {
-        const struct policy_service *service = &policy->services[i];
-        is_found |= service->has_facts &&
-                    span_equal((struct span){service->name, service->name_size}, name);
+    struct buffer *kept = payload;
+    struct span name = {service->name, service->name_size};
+    buffer_put_text(kept, kept->size > 0 ? " service." : "service.");
+    buffer_put_span(kept, name);
+    buffer_put_text(kept, service->facts.is_volatile ? ".volatile=true" : ".volatile=false");
+    if (service->facts.retention_ms > 0) {
+        buffer_put_text(kept, " service.");
+        buffer_put_span(kept, name);
+        buffer_put_text(kept, ".retention_ms=");
+        buffer_put_decimal(kept, service->facts.retention_ms);
     }
-    return is_found;
 }
 
-/* What is known of a service and not told by FILE stays as it is: to forget that a service forgets
- * would let its jobs run twice. */
 static bool keep_facts(struct send_policy *sending, const struct policy *known)
 {
-    bool is_fine = true;
-    for (uint32_t i = 0; is_fine && i < known->service_count; i++) {
-        const struct policy_service *service = &known->services[i];
-        struct span name = {service->name, service->name_size};
-        if (!service->has_facts || has_facts(&sending->told, name)) {
-            continue;
-        }
-        is_fine = policy_set_facts(&sending->told, name, service->facts);
-        buffer_put_text(&sending->kept, sending->kept.size > 0 ? " service." : "service.");
-        buffer_put_span(&sending->kept, name);
-        buffer_put_text(&sending->kept,
-                        service->facts.is_volatile ? ".volatile=true" : ".volatile=false");
-        if (service->facts.retention_ms > 0) {
-            buffer_put_text(&sending->kept, " service.");
-            buffer_put_span(&sending->kept, name);
-            buffer_put_text(&sending->kept, ".retention_ms=");
-            buffer_put_decimal(&sending->kept, service->facts.retention_ms);
-        }
-    }
-    return is_fine;
+    return policy_keep_facts(&sending->told, known, tell_kept, &sending->kept);
 }
 
 static void put_problem(struct buffer *problems, const char *path, const char *text)

@@ -5,6 +5,22 @@
 
 #include "base/check.h"
 
+bool capture_seek_place(struct capture_reader *reader, const struct place *place,
+                        struct error *error)
+{
+    switch (place->kind) {
+    case PLACE_TIME:
+        return capture_seek_ms(reader, place->time_ms, error);
+    case PLACE_ID:
+        return capture_seek_ms(reader, place->id.ms, error);
+    case PLACE_ORDINAL:
+        return place->ordinal <= capture_reader_header(reader)->ordinal ||
+               capture_seek(reader, place->ordinal - 1, error);
+    default:
+        return true;
+    }
+}
+
 struct capture_source capture_source_init(struct capture_reader *reader, uint32_t batch_size)
 {
     CHECK(batch_size > 0);

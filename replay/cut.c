@@ -6,26 +6,11 @@
 
 #define STEP_ENTRIES 1024
 
-static bool seek(struct capture_reader *reader, const struct place *from, struct error *error)
-{
-    switch (from->kind) {
-    case PLACE_TIME:
-        return capture_seek_ms(reader, from->time_ms, error);
-    case PLACE_ID:
-        return capture_seek_ms(reader, from->id.ms, error);
-    case PLACE_ORDINAL: /* one before its beginning begins with it */
-        return from->ordinal <= capture_reader_header(reader)->ordinal ||
-               capture_seek(reader, from->ordinal - 1, error);
-    default:
-        return true;
-    }
-}
-
 /* Opens the capture at the last file that begins at or before the range. */
 static struct capture_reader *open_capture(const struct cut_config *config, struct error *error)
 {
     struct capture_reader *reader = capture_open(config->capture, error);
-    if (reader != NULL && !seek(reader, &config->range.from, error)) {
+    if (reader != NULL && !capture_seek_place(reader, &config->range.from, error)) {
         capture_reader_close(reader);
         return NULL;
     }

@@ -219,30 +219,13 @@ static bool replay_close_sinks(struct replay *replay, const struct state *state,
 }
 
 /* To the last snapshot at or before `from`. */
-static bool replay_seek(const struct replay_config *config, struct capture_reader *reader,
-                        struct error *error)
-{
-    const struct place *from = &config->from;
-    switch (from->kind) {
-    case PLACE_TIME:
-        return capture_seek_ms(reader, from->time_ms, error);
-    case PLACE_ID:
-        return capture_seek_ms(reader, from->id.ms, error);
-    case PLACE_ORDINAL:
-        return from->ordinal - 1 <= capture_reader_ordinal(reader) ||
-               capture_seek(reader, from->ordinal - 1, error);
-    default:
-        return true;
-    }
-}
-
 /* A later file's snapshot may be of another version than this program's: the capture's beginning is
  * as good, only further away. */
 static struct state *replay_first_state(const struct replay_config *config,
                                         struct capture_reader *reader, struct error *error)
 {
     uint64_t first = capture_reader_ordinal(reader);
-    if (!replay_seek(config, reader, error)) {
+    if (!capture_seek_place(reader, &config->from, error)) {
         return NULL;
     }
     struct state *state = capture_state(capture_reader_header(reader), error);

@@ -279,20 +279,6 @@ static enum source_next read_bounded(void *self, const struct state *state, stru
     return next;
 }
 
-static bool seek(const struct place *until, struct capture_reader *reader, struct error *error)
-{
-    switch (until->kind) {
-    case PLACE_ORDINAL:
-        return capture_seek(reader, until->ordinal - 1, error);
-    case PLACE_ID:
-        return capture_seek_ms(reader, until->id.ms, error);
-    case PLACE_TIME:
-        return capture_seek_ms(reader, until->time_ms, error);
-    default:
-        return true;
-    }
-}
-
 /* The whole story, to whatever moment of it, is told from the capture's beginning. Where that can
  * not be read, a later file may be near enough to a moment. */
 static struct state *first_state(const struct story *story, struct capture_reader *reader,
@@ -300,7 +286,7 @@ static struct state *first_state(const struct story *story, struct capture_reade
 {
     struct state *state = capture_state(capture_reader_header(reader), error);
     uint64_t first = capture_reader_header(reader)->ordinal;
-    if (state == NULL && seek(&story->until, reader, error) &&
+    if (state == NULL && capture_seek_place(reader, &story->until, error) &&
         capture_reader_header(reader)->ordinal > first) {
         state = capture_state(capture_reader_header(reader), error);
     }

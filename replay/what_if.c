@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "replay/what_if.h"
 
-#include <inttypes.h>
-
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "replay/capture_source.h"
 #include "replay/loop.h"
-#include "replay/what_if_policy.h"
+#include "replay/policy_facts.h"
 #include "replay/what_if_side.h"
 
 #define STEP_ENTRIES 4096
@@ -62,21 +60,6 @@ static bool step(const struct what_if *whole, uint64_t done, uint64_t total, str
            error_set(error, ERROR_STOPPED, "stopped before its end");
 }
 
-static struct state *first_state(const struct capture_header *header, struct error *error)
-{
-    struct state *state = header->snapshot.size > 0 ? state_decode(header->snapshot)
-                                                    : state_create(header->partition);
-    if (state != NULL && state_summary(state).ordinal != header->ordinal) {
-        state_destroy(state);
-        state = NULL;
-    }
-    if (state == NULL) {
-        error_set(error, ERROR_CORRUPT, "its snapshot is not the state at ordinal %" PRIu64,
-                  header->ordinal);
-    }
-    return state;
-}
-
 /* --- the capture as it is --- */
 
 static bool answers_fold(void *self, const struct entry *entry, const struct state *state,
@@ -90,7 +73,7 @@ static bool answers_fold(void *self, const struct entry *entry, const struct sta
 
 static bool find_answers(struct what_if *whole, struct capture_reader *reader, struct error *error)
 {
-    struct state *state = first_state(capture_reader_header(reader), error);
+    struct state *state = capture_state(capture_reader_header(reader), error);
     if (state == NULL) {
         return false;
     }
@@ -144,7 +127,7 @@ static bool compare_sides(struct what_if *whole, struct capture_reader *reader, 
     const struct capture_header *header = capture_reader_header(reader);
     for (enum what_if_side name = 0; name < WHAT_IF_SIDE_COUNT; name++) {
         struct side *side = &whole->sides[name];
-        struct state *state = first_state(header, error);
+        struct state *state = capture_state(header, error);
         if (state == NULL) {
             return false;
         }
@@ -169,6 +152,13 @@ static bool compare_sides(struct what_if *whole, struct capture_reader *reader, 
 
 /* --- the whole --- */
 
+static void tell_kept(void *payload, const struct policy_service *service)
+{
+    struct buffer *kept = payload;
+    buffer_put_text(kept, kept->size > 0 ? " " : "");
+    buffer_put(kept, service->name, service->name_size);
+}
+
 /* The other policy, with what is no choice of it: facts of services, and who retries failures. */
 static bool make_text(struct what_if *whole, struct error *error)
 {
@@ -176,7 +166,7 @@ static bool make_text(struct what_if *whole, struct error *error)
     struct policy *policy = mem_zero(sizeof(*policy));
     const struct policy *captured = whole->answers.captured;
     *policy = *whole->config->policy;
-    bool is_fine = what_if_keep_facts(policy, captured, &report->kept) ||
+    bool is_fine = policy_keep_facts(policy, captured, tell_kept, &report->kept) ||
                    error_set(error, ERROR_USAGE,
                              "one service too many with those whose volatile and retention_ms are "
                              "kept from the capture");
@@ -211,15 +201,10 @@ typedef bool (*pass_fn)(struct what_if *whole, struct capture_reader *reader, st
 
 static bool find_all(struct what_if *whole, struct capture_reader *reader, struct error *error)
 {
-    const struct capture_header *header = capture_reader_header(reader);
-    if (header->snapshot.size == 0 && header->ordinal > 0) {
-        return error_set(error, ERROR_CORRUPT, "begins at ordinal %" PRIu64 " without a snapshot",
-                         header->ordinal);
-    }
     if (!find_answers(whole, reader, error)) {
         return false;
     }
-    tell_capture(whole, header);
+    tell_capture(whole, capture_reader_header(reader));
     return true;
 }
 

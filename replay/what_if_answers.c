@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "replay/what_if_policy.h"
+#include "replay/policy_facts.h"
 
 /* Ids are printable, so that a line feed parts them. */
 #define KEY_PART '\n'
@@ -78,7 +78,8 @@ static void note_policy(struct answers *answers, const struct state *state)
     CHECK(policy_parse_text(text, answers->captured, &bad));
     buffer_reset(&answers->captured_text);
     policy_put_text(&answers->captured_text, answers->captured);
-    (void)what_if_keep_facts(answers->captured, before, NULL); /* What does not fit is not kept. */
+    (void)policy_keep_facts(answers->captured, before, NULL,
+                            NULL); /* What does not fit is not kept. */
     mem_free(before);
     answers->policies++;
 }

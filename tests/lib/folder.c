@@ -38,6 +38,18 @@ void folder_remove(char *folder)
     mem_free(folder);
 }
 
+int folder_setup(void **fixture)
+{
+    *fixture = folder_make();
+    return 0;
+}
+
+int folder_teardown(void **fixture)
+{
+    folder_remove(*fixture);
+    return 0;
+}
+
 const char *folder_path(const char *folder, const char *name)
 {
     static char paths[PATHS][PATH_SIZE_MAX];

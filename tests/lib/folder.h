@@ -9,6 +9,9 @@
 char *folder_make(void);
 /* Removes the folder with the files in it (it holds no other folders) and frees the path. */
 void folder_remove(char *folder);
+/* The same as a test's fixture, for cmocka. */
+int folder_setup(void **fixture);
+int folder_teardown(void **fixture);
 /* "FOLDER/NAME" in one of a few rotating buffers. */
 const char *folder_path(const char *folder, const char *name);
 

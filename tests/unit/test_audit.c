@@ -17,18 +17,6 @@
 
 #define FILE_NAME "audit-3.db"
 
-static int make_folder(void **fixture)
-{
-    *fixture = folder_make();
-    return 0;
-}
-
-static int remove_folder(void **fixture)
-{
-    folder_remove(*fixture);
-    return 0;
-}
-
 static struct audit *open_writer(const char *folder)
 {
     return audit_open_checked(folder_path(folder, FILE_NAME), AUDIT_WRITE);
@@ -403,7 +391,7 @@ static void test_audit__snapshots_come_back_and_two_are_kept(void **fixture)
     assert_int_equal(ask(*fixture, "SELECT max(length(bytes)) FROM snapshot_chunk"), 1 << 20);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int main(void)
 {

@@ -22,18 +22,6 @@
 #define COPY_NAME "copy.db"
 #define ROWS      10000 /* several steps of a copy */
 
-static int make_folder(void **fixture)
-{
-    *fixture = folder_make();
-    return 0;
-}
-
-static int remove_folder(void **fixture)
-{
-    folder_remove(*fixture);
-    return 0;
-}
-
 static struct audit *open_file(const char *folder, enum audit_mode mode)
 {
     return audit_open_checked(folder_path(folder, FILE_NAME), mode);
@@ -219,7 +207,7 @@ static void test_audit_backup__an_empty_audit_has_no_position(void **fixture)
     audit_close(audit);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int main(void)
 {

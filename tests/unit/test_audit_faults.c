@@ -29,18 +29,6 @@
 #define ROWS_FIRST 50
 #define ROWS_MANY  1000000 /* more than any disk of these tests holds */
 
-static int make_folder(void **fixture)
-{
-    *fixture = folder_make();
-    return 0;
-}
-
-static int remove_folder(void **fixture)
-{
-    folder_remove(*fixture);
-    return 0;
-}
-
 static struct audit *open_writer(const char *folder)
 {
     return audit_open_checked(folder_path(folder, FILE_NAME), AUDIT_WRITE);
@@ -349,7 +337,7 @@ static void test_audit_faults__a_second_writer_is_kept_out(void **fixture)
     check_survived(*fixture, 3);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 static const struct act {
     const char *name;

@@ -21,18 +21,6 @@
 #define FILE_NAME "audit-3.db"
 #define NOBODY    65534
 
-static int make_folder(void **fixture)
-{
-    *fixture = folder_make();
-    return 0;
-}
-
-static int remove_folder(void **fixture)
-{
-    folder_remove(*fixture);
-    return 0;
-}
-
 static struct audit *open_writer(const char *folder)
 {
     return audit_open_checked(folder_path(folder, FILE_NAME), AUDIT_WRITE);
@@ -237,7 +225,7 @@ static void test_audit_readers__the_views_tell_the_story(void **fixture)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int main(void)
 {

@@ -19,18 +19,6 @@
 static const struct capture_header first_header = {
     .partition = 3, .timeline = 1, .reducers = 1, .policy = {"effects=apply\n", 14}};
 
-static int make_folder(void **fixture)
-{
-    *fixture = folder_make();
-    return 0;
-}
-
-static int remove_folder(void **fixture)
-{
-    folder_remove(*fixture);
-    return 0;
-}
-
 static off_t size_of(const char *path)
 {
     struct stat status;
@@ -406,7 +394,7 @@ static void test_capture__full_disk_cuts_back_and_goes_on_when_there_is_room(voi
     check_whole(*fixture, 0, 210);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int main(void)
 {

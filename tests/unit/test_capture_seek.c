@@ -22,18 +22,6 @@ static uint64_t ms_of(uint64_t ordinal)
     return START_MS + ordinal / 3 + ordinal / 100 * 3600000;
 }
 
-static int make_folder(void **fixture)
-{
-    *fixture = folder_make();
-    return 0;
-}
-
-static int remove_folder(void **fixture)
-{
-    folder_remove(*fixture);
-    return 0;
-}
-
 /* One file with the entries behind `first`, in frames of FRAME_ENTRIES. */
 static void write_file(const char *folder, uint64_t first, uint64_t count)
 {
@@ -281,7 +269,7 @@ static void test_capture_seek__files_removed_meanwhile_are_passed_over(void **fi
     capture_reader_close(reader);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int main(void)
 {

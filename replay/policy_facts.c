@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "replay/what_if_policy.h"
+#include "replay/policy_facts.h"
+
+#include <stddef.h>
 
 static bool has_facts(const struct policy *policy, struct span name)
 {
@@ -12,7 +14,8 @@ static bool has_facts(const struct policy *policy, struct span name)
     return is_found;
 }
 
-bool what_if_keep_facts(struct policy *policy, const struct policy *known, struct buffer *kept)
+bool policy_keep_facts(struct policy *policy, const struct policy *known, policy_facts_fn tell,
+                       void *payload)
 {
     bool is_fine = true;
     for (uint32_t i = 0; is_fine && i < known->service_count; i++) {
@@ -22,9 +25,8 @@ bool what_if_keep_facts(struct policy *policy, const struct policy *known, struc
             continue;
         }
         is_fine = policy_set_facts(policy, name, service->facts);
-        if (kept != NULL) {
-            buffer_put_text(kept, kept->size > 0 ? " " : "");
-            buffer_put_span(kept, name);
+        if (tell != NULL) {
+            tell(payload, service);
         }
     }
     return is_fine;
