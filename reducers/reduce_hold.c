@@ -59,11 +59,14 @@ static void take_terms(struct job_verdict *out, const struct event *event)
     if (event_has(event, FIELD_IDEMPOTENT)) {
         after->is_idempotent = event_number(event, FIELD_IDEMPOTENT) != 0;
     }
+    /* Told are those of the attempts before; what this one has been counted for since stays. */
     if (event_has(event, FIELD_LOSSES)) {
-        after->losses = event_number(event, FIELD_LOSSES);
+        after->losses =
+            event_number(event, FIELD_LOSSES) + (uint64_t)(after->counted == JOB_COUNT_LOSS);
     }
     if (event_has(event, FIELD_FAILURES)) {
-        after->failures = event_number(event, FIELD_FAILURES);
+        after->failures =
+            event_number(event, FIELD_FAILURES) + (uint64_t)(after->counted == JOB_COUNT_FAILURE);
     }
     verdict_keep(out, JOB_TEXT_CLAIM, event, FIELD_CLAIM);
     verdict_keep(out, JOB_TEXT_SERVICE, event, FIELD_SERVICE);
