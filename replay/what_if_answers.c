@@ -78,8 +78,8 @@ static void note_policy(struct answers *answers, const struct state *state)
     CHECK(policy_parse_text(text, answers->captured, &bad));
     buffer_reset(&answers->captured_text);
     policy_put_text(&answers->captured_text, answers->captured);
-    (void)policy_keep_facts(answers->captured, before, NULL,
-                            NULL); /* What does not fit is not kept. */
+    /* What does not fit is not kept. */
+    (void)policy_keep_facts(answers->captured, before, NULL, NULL);
     mem_free(before);
     answers->policies++;
 }
